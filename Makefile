@@ -1,0 +1,82 @@
+# Every habit of the project is a target: `make` alone lists them.
+# Works with GNU make 3.81 (macOS) and later.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.ready
+CONSTRAINTS ?= constraints.txt
+
+# Options that a call may set
+ARGS ?=#          for JupyterLab:      make lab ARGS=--no-browser
+PIP_ARGS ?=#      for pip:             make setup PIP_ARGS='--extra-index-url …'
+PYTEST_ARGS ?=#   for pytest:          make unit PYTEST_ARGS='-k gan -x'
+JOBS ?= auto#     test processes:      make unit JOBS=1
+NAME ?=#          one notebook:        make notebooks NAME=05_project
+ALL ?=#           all notebooks:       make notebooks ALL=1
+FROM ?=#          the side that wins:  make notebooks FROM=text
+CELL_TIMEOUT ?= 120
+
+# Threads that wait for work sleep instead of spinning. Spinning threads starve each other as
+# soon as anything else needs a core: a browser beside the kernel, a second notebook.
+export OMP_WAIT_POLICY ?= passive
+
+START := notebooks/00_start.ipynb
+CODE := $(wildcard bigmodel_lib tools tests benchmarks)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup lab test lint unit nbval browser format notebooks bench owner clean
+
+help: ## list the targets
+	@echo "make TARGET"
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## make .venv from constraints.txt (again only when that changed)
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "this needs Python 3.11 or later, and $(PYTHON) is %d.%d; try: make setup PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --constraint $(CONSTRAINTS) $(PIP_ARGS) --editable '.[lab,dev]'
+	@touch $@
+
+lab: $(STAMP) ## open JupyterLab on the start page (ARGS= passes options on)
+	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/$(START) $(ARGS)
+
+test: lint unit nbval browser ## everything: lint, unit tests, every notebook, browser
+
+lint: $(STAMP) ## code, notebooks, and text against notebooks
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) tools/notebooks.py --check
+
+unit: $(STAMP) ## unit tests of the library and of the ground
+	$(PY) -m pytest --ignore=tests/browser --numprocesses=$(JOBS) $(PYTEST_ARGS)
+
+nbval: $(STAMP) ## execute every cell of every notebook
+	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) \
+		--override-ini=timeout=0 notebooks/*.ipynb $(PYTEST_ARGS)
+
+browser: $(STAMP) ## widgets in a real Chromium (skipped without one, but not in CI)
+	$(PY) -m pytest --override-ini=timeout=600 tests/browser $(PYTEST_ARGS)
+
+format: $(STAMP) ## format the code, repair what ruff can (make notebooks formats cells)
+	$(PY) -m ruff check --fix $(CODE)
+	$(PY) -m ruff format $(CODE)
+
+notebooks: $(STAMP) ## sync with the text, execute what changed, clean (NAME= ALL=1 FROM=)
+	$(PY) tools/notebooks.py $(if $(ALL),--all) $(if $(FROM),--from $(FROM)) $(NAME)
+
+bench: $(STAMP) ## run every benchmark
+	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+
+bench-%: $(STAMP) ## run benchmarks/%.py
+	$(PY) benchmarks/$*.py
+
+owner: ## rewrite all links to the repository: make owner OWNER=name
+	$(PYTHON) tools/owner.py "$(OWNER)"
+
+clean: ## remove caches and build products (.venv stays)
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+		-type d -exec rm -rf {} +

@@ -1,0 +1,53 @@
+"""The optional public data sets: their files, hashes and addresses.
+
+To add one, add its files to `DATASETS`; the check-up and its `--fetch` then know it.
+"""
+
+from bigmodel_lib.data.download import RemoteFile
+
+
+def _files(folder: str, mirrors: tuple[str, ...], *rows: str) -> tuple[RemoteFile, ...]:
+    """Each row: SHA-256, bytes, file name; mirrors are the addresses of the file's folder."""
+    split = [row.split() for row in rows]
+    return tuple(
+        RemoteFile(f"{folder}/{name}", sha256, tuple(url + name for url in mirrors), int(size))
+        for sha256, size, name in split
+    )
+
+
+# Hashes and sizes as in TensorFlow Datasets' records of the same files
+# (tensorflow_datasets/url_checksums/mnist.txt and fashion_mnist.txt).
+DATASETS: dict[str, tuple[RemoteFile, ...]] = {
+    # The authors' own server is closed to downloads; PyTorch's and TensorFlow's mirrors.
+    "mnist": _files(
+        "mnist",
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+        " 9912422 train-images-idx3-ubyte.gz",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+        " 28881 train-labels-idx1-ubyte.gz",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+        " 1648877 t10k-images-idx3-ubyte.gz",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+        " 4542 t10k-labels-idx1-ubyte.gz",
+    ),
+    # Both addresses are the authors' own, from the README of their repository.
+    "fashion-mnist": _files(
+        "fashion-mnist",
+        (
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+        ),
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+        " 26421880 train-images-idx3-ubyte.gz",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+        " 29515 train-labels-idx1-ubyte.gz",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+        " 4422102 t10k-images-idx3-ubyte.gz",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+        " 5148 t10k-labels-idx1-ubyte.gz",
+    ),
+}

@@ -1,0 +1,225 @@
+"""How good is a generator? Distances between sets of images, measured in a feature space.
+
+Shapes: N and M images, F features. All statistics are computed in float64 on the CPU: a
+covariance loses digits in float32, and MPS has no float64.
+"""
+
+import functools
+import math
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bigmodel_lib.data.digits import LabelledImages, load_digits
+from bigmodel_lib.data.download import cache_folder
+from bigmodel_lib.models.cnn import DigitCNN
+from bigmodel_lib.training.checkpoint import CheckpointError, load_tensors, save_tensors
+from bigmodel_lib.training.classifier import ClassifierRun
+
+# --- the feature space: a digit classifier, trained in seconds and cached ---
+
+CLASSIFIER_STEPS, CLASSIFIER_SEED, CLASSIFIER_VERSION = 400, 0, 1
+
+
+@functools.lru_cache
+def digit_classifier(source: str = "digits") -> DigitCNN:
+    """The classifier that judges generated digits, on the CPU, in evaluation mode.
+
+    Trained once on the training split of the source (a few seconds), then read from the cache.
+
+    Args:
+        source: of `load_digits`.
+    """
+    classifier = DigitCNN().eval()
+    name = f"digit-classifier-{source}-v{CLASSIFIER_VERSION}.safetensors"
+    path = cache_folder() / name
+    try:
+        classifier.load_state_dict(load_tensors(path)[0])
+    except (CheckpointError, RuntimeError):  # none yet, or cut short, or of an older shape
+        classifier = train_digit_classifier(load_digits(source, "train"))
+        facts = {"source": source, "steps": CLASSIFIER_STEPS, "seed": CLASSIFIER_SEED}
+        try:
+            save_tensors(path, classifier.state_dict(), facts)
+        except OSError as error:
+            reason = f"the classifier could not be kept for the next time: {error}"
+            warnings.warn(reason, stacklevel=2)
+    return classifier
+
+
+def train_digit_classifier(data: LabelledImages) -> DigitCNN:
+    """Train the classifier anew, with seeds of its own: the same on the same machine each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(CLASSIFIER_SEED)
+        classifier = DigitCNN()
+    run = ClassifierRun(classifier, data, seed=CLASSIFIER_SEED)
+    for record in run.take(CLASSIFIER_STEPS):
+        run.settings.lr = 1.5e-3 * (1 + math.cos(math.pi * record.step / CLASSIFIER_STEPS))
+    return classifier.eval()
+
+
+# --- distances between two sets of features ---
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Squared Fréchet distance of the two Gaussians fitted to the features.
+
+    ‖μ_a - μ_b‖² + Tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½)  -- Heusel et al. 2017, eq. 6,
+    arXiv:1706.08500.
+
+    Args:
+        a, b: features (N, F) and (M, F), at least 2 rows each, in any unit; the result is in
+            its square.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    _check_features(a, b, rows=2)
+    a, b = a.double().cpu(), b.double().cpu()
+    cov_a, cov_b = torch.atleast_2d(torch.cov(a.T)), torch.atleast_2d(torch.cov(b.T))
+    # Σ_a Σ_b and the symmetric Σ_a^½ Σ_b Σ_a^½ have the same eigenvalues
+    root = _symmetric_root(cov_a)
+    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
+    shift = (a.mean(0) - b.mean(0)).square().sum()
+    return float((shift + cov_a.trace() + cov_b.trace() - 2 * cross).clamp(min=0))
+
+
+def _symmetric_root(matrix: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
+    """Improved precision and recall: what share of each set lies within the other's manifold.
+
+    A set's manifold is the union of balls round its points that reach to their k-th neighbour.
+    -- Kynkäänniemi et al. 2019, eqs. 1-2, arXiv:1904.06991.
+
+    Args:
+        real, fake: features (N, F) and (M, F), more than k rows each.
+
+    Returns:
+        Precision (share of fake within the real manifold: are the images good?) and recall
+        (share of real within the fake manifold: is every kind there?).
+    """
+    _check_features(real, fake, rows=k + 1)
+    real, fake = real.double().cpu(), fake.double().cpu()
+    between = torch.cdist(real, fake)  # (N, M)
+    precision = (between <= _radius(real, k)[:, None]).any(dim=0)
+    recall = (between <= _radius(fake, k)[None, :]).any(dim=1)
+    return float(precision.double().mean()), float(recall.double().mean())
+
+
+def _radius(points: Tensor, k: int) -> Tensor:
+    # the nearest "neighbour" is the point itself, so the k-th is at place k + 1
+    return torch.cdist(points, points).kthvalue(k + 1, dim=1).values
+
+
+def nearest(query: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance (N,) to the nearest of the reference rows, and its index (N,).
+
+    Args:
+        query, reference: (N, …) and (M, …), compared as flat vectors by Euclidean distance.
+    """
+    reference = reference.flatten(1).double().cpu()
+    parts = [  # 64 rows at a time: the whole table of distances to 60,000 images would not fit
+        torch.cdist(part.flatten(1).double().cpu(), reference).min(dim=1)
+        for part in query.split(64)
+    ]
+    return torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts])
+
+
+def _check_features(a: Tensor, b: Tensor, rows: int) -> None:
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < rows:
+        raise ValueError(
+            f"need features (N, F) and (M, F) with at least {rows} rows each, "
+            f"got {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+
+
+def class_shares(probabilities: Tensor, confidence: float = 0.9) -> Tensor:
+    """Share of the images that a classifier assigns to each class (C,), when it is sure.
+
+    Args:
+        probabilities: (N, C).
+        confidence: images whose best class has less than this count for no class.
+    """
+    best = probabilities.max(dim=1)
+    sure = best.indices[best.values >= confidence]
+    return torch.bincount(sure, minlength=probabilities.shape[1]) / len(probabilities)
+
+
+def modes_covered(probabilities: Tensor, confidence: float = 0.9, share: float = 0.02) -> int:
+    """How many classes a generator produces: those that get at least this share of its images.
+
+    Counting modes with a classifier follows Che et al. 2016, arXiv:1612.02136. A share of 0.02
+    is a fifth of the fair share of ten classes.
+    """
+    return int((class_shares(probabilities, confidence) >= share).sum())
+
+
+# --- all of them at once ---
+
+
+@dataclass(frozen=True)
+class GeneratorReport:
+    """What one set of generated images measures.
+
+    Attributes:
+        frechet: squared Fréchet distance to the real images (lower is better, 0 is equal).
+        precision, recall: 0 to 1, see `precision_recall`.
+        modes: classes covered, see `modes_covered`.
+        confidence: mean probability of the best class: do they look like any digit?
+        novelty: median distance to the nearest training image, over the same median for held-out
+            real images. Far below 1 means that training images were memorised.
+    """
+
+    frechet: float
+    precision: float
+    recall: float
+    modes: int
+    confidence: float
+    novelty: float
+
+
+class GeneratorJudge:
+    """Measures generated images against real ones, with a classifier as its eyes.
+
+    Args:
+        data_train, data_test: what the generator learned from, and real images it never saw.
+        classifier: with `features(images)`; `digit_classifier()` if not given.
+        limit: features of so many training images at most, because precision and recall
+            compare all pairs.
+    """
+
+    def __init__(
+        self,
+        data_train: LabelledImages,
+        data_test: LabelledImages,
+        classifier: nn.Module | None = None,
+        limit: int = 3000,
+    ):
+        self.classifier = (classifier or digit_classifier(data_train.source)).eval()
+        self.train, self.test = data_train.images.cpu(), data_test.images.cpu()
+        self.real_features = self.look(self.train[:limit])[0]
+        self.usual_distance = nearest(self.test, self.train)[0].median()
+
+    @torch.no_grad()
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, F) and class probabilities (N, C) of images (N, 1, 28, 28)."""
+        features = torch.cat([self.classifier.features(part) for part in images.cpu().split(512)])
+        return features, self.classifier.head(features).softmax(dim=1)
+
+    def __call__(self, images: Tensor) -> GeneratorReport:
+        """Judge images (N, 1, 28, 28) in [-1, 1]; some hundreds at least, for a covariance."""
+        features, probabilities = self.look(images)
+        precision, recall = precision_recall(self.real_features, features)
+        return GeneratorReport(
+            frechet=frechet_distance(self.real_features, features),
+            precision=precision,
+            recall=recall,
+            modes=modes_covered(probabilities),
+            confidence=float(probabilities.max(dim=1).values.mean()),
+            novelty=float(nearest(images, self.train)[0].median() / self.usual_distance),
+        )

@@ -1,0 +1,21 @@
+"""Pictures: arrays in, Axes out. Colours are safe for colour-blind readers (Wong 2011)."""
+
+from bigmodel_lib.plots.images import image_grid, mosaic
+from bigmodel_lib.plots.show import BLUE, GREEN, GREY, ORANGE, PURPLE, show, table
+from bigmodel_lib.plots.training import class_bars, mark_changes, score_histogram, training_curves
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PURPLE",
+    "class_bars",
+    "image_grid",
+    "mark_changes",
+    "mosaic",
+    "score_histogram",
+    "show",
+    "table",
+    "training_curves",
+]

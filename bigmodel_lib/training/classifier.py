@@ -1,0 +1,64 @@
+"""Supervised training of a classifier, one step at a time."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bigmodel_lib.data.digits import LabelledImages
+from bigmodel_lib.training.run import Run
+
+
+@dataclass
+class ClassifierSettings:
+    """What may change while a classifier trains: AdamW's learning rate and decay, and the batch."""
+
+    lr: float = 3e-3
+    weight_decay: float = 1e-2
+    batch_size: int = 64
+
+    def check(self) -> None:
+        """Raise ValueError if a setting is out of its range."""
+        if not (self.lr >= 0 and self.weight_decay >= 0 and self.batch_size >= 1):
+            raise ValueError(f"need lr >= 0, weight_decay >= 0 and batch_size >= 1, got {self}")
+
+
+class ClassifierRun(Run):
+    """Minimises cross-entropy on batches drawn with replacement.
+
+    Each record holds loss and accuracy of the batch, before the step.
+
+    Args:
+        model: images (B, …) → class scores (B, classes).
+        data: images and labels; moved to the model's device once.
+        settings: what may change live.
+        others: seed, check_every, keep_every and keep of `Run`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: LabelledImages,
+        *,
+        settings: ClassifierSettings | None = None,
+        **others,
+    ):
+        self.model = model
+        self.data = data.to(next(model.parameters()).device)
+        optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+        settings = settings or ClassifierSettings()
+        super().__init__({"model": model}, {"optimizer": optimizer}, settings, **others)
+
+    def train_step(self) -> dict[str, Tensor]:
+        """One step of AdamW on the cross-entropy of one batch."""
+        (group,) = self.optimizers["optimizer"].param_groups
+        group["lr"], group["weight_decay"] = self.settings.lr, self.settings.weight_decay
+        index = torch.randint(len(self.data), (self.settings.batch_size,), device=self.device)
+        labels = self.data.labels[index]
+        scores = self.model(self.data.images[index])
+        loss = F.cross_entropy(scores, labels)
+        self.optimizers["optimizer"].zero_grad()
+        loss.backward()
+        self.optimizers["optimizer"].step()
+        return {"loss": loss, "accuracy": (scores.argmax(1) == labels).float().mean()}

@@ -1,0 +1,94 @@
+"""JupyterLab on a copy of the notebooks, and a browser to look at it."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic"]
+OFFLINE = ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("need Chromium for the browser tests in CI, found none on PATH")
+        pytest.skip("no Chromium on PATH")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS + OFFLINE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory):
+    """Address of a JupyterLab on 127.0.0.1 that serves a copy of the notebooks."""
+    home = tmp_path_factory.mktemp("jupyter")
+    shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    shutil.copy(ROOT / "jupytext.toml", home)
+    token = secrets.token_hex(16)
+    runtime = home / "runtime"
+    log = (home / "log").open("w")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
+            *("--ip=127.0.0.1", "--port=0", f"--IdentityProvider.token={token}"),
+            f"--ServerApp.root_dir={home}",
+        ],
+        env=os.environ
+        | {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(home / "config")},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        yield f"{_address(process, runtime, home / 'log')}lab/tree/{{path}}?reset&token={token}"
+    finally:
+        _stop(process)
+        log.close()
+
+
+def _address(process, runtime: Path, log: Path, patience: float = 60.0) -> str:
+    end = time.monotonic() + patience
+    while time.monotonic() < end and process.poll() is None:
+        for file in runtime.glob("jpserver-*.json"):
+            return json.loads(file.read_text())["url"]
+        time.sleep(0.1)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+def _stop(process) -> None:
+    """End the server and its kernels, and wait until they are gone."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        if member.is_running():
+            member.terminate()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    for member in alive:
+        member.kill()
+    process.wait()
+
+
+@pytest.fixture
+def page(browser):
+    """A page 1,000 pixels wide beside JupyterLab's side bar; remembers errors of its console."""
+    page = browser.new_page(viewport={"width": 1320, "height": 1400})
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on(
+        "console",
+        lambda message: page.errors.append(message.text) if message.type == "error" else None,
+    )
+    yield page
+    page.close()
