@@ -37,15 +37,33 @@ def test_a_true_claim_prints_one_line(capsys, bounds, line):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.123456, "0.1235"), (-0.5, "-0.5"), (12345678.0, "12,345,678"), (1e-9, "1e-09"), (3, "3")],
+    [
+        (3, "3"),
+        (-114064.0, "-114,064"),
+        (999_999_999, "999,999,999"),
+        (1_000_000_000, "1e+09"),
+        (0.123456, "0.1235"),
+        (-0.5, "-0.5"),
+        (12345.678, "1.235e+04"),
+        (1e-9, "1e-09"),
+    ],
 )
-def test_values_are_shown_with_four_digits(capsys, value, shown):
-    claim("a share: of all", value, low=-1.5)  # a colon in the statement does not confuse
+def test_whole_numbers_are_shown_in_full_and_others_with_four_digits(capsys, value, shown):
+    claim("a share: of all", value, low=-1_000_000.5)  # a colon in the statement does not confuse
     match = LINE.fullmatch(capsys.readouterr().out)
     assert match["statement"] == "a share: of all"
     assert match["value"] == shown
-    assert match["least"] == "-1.5"
-    assert float(match["value"]) == pytest.approx(value, rel=5e-4)
+    assert match["least"] == "-1e+06"
+    assert float(shown.replace(",", "")) == pytest.approx(value, rel=5e-4)
+
+
+def test_bounds_are_shown_as_values_are(capsys):
+    claim("parameters", 114_064, low=114_064, high=114_064)
+    claim("parameters", 114_064, low=1_000, high=123_456.7)
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ parameters: measured 114,064, claimed exactly 114,064",
+        "✓ parameters: measured 114,064, claimed 1,000 to 1.235e+05",
+    ]
 
 
 @pytest.mark.parametrize(

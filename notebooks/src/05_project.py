@@ -251,7 +251,7 @@ claim(
 # %%
 def train_gan(name: str, architecture: str, steps: int, seed: int = 0, **settings) -> GANRun:
     networks = (net.to(device) for net in make_gan(architecture, seed=seed))
-    settings = GANSettings(**(dict(d_lr=1e-3, g_lr=1e-3) | settings))
+    settings = GANSettings(**({"d_lr": 1e-3, "g_lr": 1e-3} | settings))
     # a look at the losses waits for the device: seldom on a GPU
     run = GANRun(
         *networks, train, settings=settings, seed=seed, check_every=by_device(cpu=1, gpu=50)
@@ -263,7 +263,7 @@ def train_gan(name: str, architecture: str, steps: int, seed: int = 0, **setting
 
 # %%
 longer = by_device(cpu=1, gpu=10)
-critic = dict(loss="wasserstein", beta1=0.0, beta2=0.9, d_steps=2)
+critic = {"loss": "wasserstein", "beta1": 0.0, "beta2": 0.9, "d_steps": 2}
 runs = {
     "article": train_gan("article", "article", 2000 * longer),
     "convolutional": train_gan("convolutional", "convolutional", 600 * longer),
@@ -403,7 +403,10 @@ plots.table(findings)
 figure, axes = plt.subplots(1, 5, figsize=(11, 2.6))
 for ax, (name, (G, _, _)) in zip(axes, broken.items(), strict=True):
     plots.image_grid(draw(G, 16), columns=4, title=name, ax=ax)
-alt = "Samples after 500 steps: digit-like smudges from the correct loop, the same from (a), and no digits from (b), (c) and (d)."
+alt = (
+    "Samples after 500 steps: digit-like smudges from the correct loop, the same from "
+    "(a), and no digits from (b), (c) and (d)."
+)
 plots.show(figure, alt=alt)
 
 # %% [markdown]
@@ -431,7 +434,11 @@ samples = {name: run.sample(*run.noise(1000, seed=1)).cpu() for name, run in run
 figure, axes = plt.subplots(1, 5, figsize=(12, 3.4))
 for ax, (name, drawn) in zip(axes, {"real": test.images, **samples}.items(), strict=True):
     plots.image_grid(drawn[:20], columns=4, title=name, ax=ax)
-alt = "Five grids: real digits; rough, speckled ones from the article's network; smoother but often unreadable ones from the convolutional and the Wasserstein GAN; clearly readable digits from the conditional one."
+alt = (
+    "Five grids: real digits; rough, speckled ones from the article's network; smoother "
+    "but often unreadable ones from the convolutional and the Wasserstein GAN; clearly "
+    "readable digits from the conditional one."
+)
 plots.show(figure, alt=alt)
 
 # %% [markdown]
@@ -450,7 +457,11 @@ for ax in axes[:2]:
     ax.axhline(2 * math.log(2), color=plots.BLUE, ls=":", lw=1.5)
     ax.axhline(math.log(2), color=plots.ORANGE, ls=":", lw=1.5)
 figure.tight_layout()
-alt = "Losses against steps for three GANs. For the first two the running means settle, the generator's above the dotted line at 0.69, the discriminator's below 1.39; the critic's loss is negative and rises towards zero."
+alt = (
+    "Losses against steps for three GANs. For the first two the running means settle, the"
+    " generator's above the dotted line at 0.69, the discriminator's below 1.39; the "
+    "critic's loss is negative and rises towards zero."
+)
 plots.show(figure, alt=alt)
 
 # %% [markdown]
@@ -505,10 +516,11 @@ for ax, (name, drawn) in zip(axes, samples.items(), strict=True):
     ax.set_title(f"{name}: {scores[name].modes} of 10")
     ax.label_outer()
 figure.tight_layout()
-plots.show(
-    figure,
-    alt="Bars of how often each digit is drawn with confidence, for four generators; only the conditional one's are nearly even.",
+alt = (
+    "Bars of how often each digit is drawn with confidence, for four generators; only the"
+    " conditional one's are nearly even."
 )
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # ### Does it memorise? · 它在背诵吗？
@@ -549,10 +561,12 @@ claim("length of the shortest of three walks over the straight way", min(detours
 # %%
 figure, ax = plt.subplots(figsize=(9, 4.6))
 plots.image_grid(torch.cat(rows), columns=12, ax=ax)
-plots.show(
-    figure,
-    alt="Six rows of twelve images: for the digits 2, 3 and 5 a walk through noise space, whose strokes bend gradually, and a cross-fade, where one drawing pales while the other appears.",
+alt = (
+    "Six rows of twelve images: for the digits 2, 3 and 5 a walk through noise space, "
+    "whose strokes bend gradually, and a cross-fade, where one drawing pales while the "
+    "other appears."
 )
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # ## Summary · 小结
