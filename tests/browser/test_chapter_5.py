@@ -17,7 +17,14 @@ def open_notebook(page, jupyter, path):
     expect(page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=MINUTES)
 
 
+def kernel_is_idle(page, timeout):
+    indicator = page.locator(".jp-Notebook-ExecutionIndicator")
+    expect(indicator).to_have_attribute("data-status", "idle", timeout=timeout)
+
+
 def run_all(page):
+    kernel_is_idle(page, MINUTES)  # ipykernel 7.3 loses what is asked of it while it starts
+    page.wait_for_timeout(3000)
     page.locator(".jp-Notebook").click()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -36,8 +43,7 @@ def test_run_all_then_play_turn_a_knob_and_pause(jupyter, page, tmp_path):
     run_all(page)
     lab = page.locator(LAB)
     expect(lab).to_be_attached(timeout=3 * MINUTES)
-    kernel = page.locator(".jp-Notebook-ExecutionIndicator")
-    expect(kernel).to_have_attribute("data-status", "idle", timeout=3 * MINUTES)
+    kernel_is_idle(page, 3 * MINUTES)
     assert page.locator(".jp-RenderedText[data-mime-type*='stderr']").count() == 0
     lab.scroll_into_view_if_needed()
 
@@ -77,6 +83,6 @@ def test_opened_without_running_it_shows_stills(jupyter, page):
     expect(images).to_have_count(pictures)
     for image in images.all():
         image.scroll_into_view_if_needed()
-        assert image.evaluate("image => image.complete && image.naturalWidth > 400")
+        assert image.evaluate("image => image.complete && image.naturalWidth > 300")
     assert "not found" not in page.locator(".jp-Notebook").text_content().lower()
     assert page.errors == []
