@@ -84,11 +84,16 @@ class GANLabPicture:
             ax.tick_params(labelsize=8)
             ax.spines[["top", "right"]].set_visible(False)
         self._tiles = [self._build_tile(ax, views[0]) for ax in (self._tile_a, self._tile_b)]
+        self.canvas.moving(self._tiles[0], self._tile_a.title)
+        layer = self.canvas.moving if len(views) > 1 else self.canvas.seldom  # real images stay
+        layer(self._tiles[1], self._tile_b.title)
         self._loss_lines = self._build_curves(self._loss, _("loss"), len(views))
         self._grad_lines = self._build_curves(self._grad, _("gradient norm"), len(views))
         self._grad.set_yscale("log")
+        self._grad.minorticks_off()  # they cost a third of a full drawing
         self._build_scores(views)
         self._build_modes(views)
+        self._real: np.ndarray | None = None
         self._marks: list = []
         self._marked: tuple = ()
 
@@ -96,7 +101,6 @@ class GANLabPicture:
         ax.set_axis_off()
         blank = mosaic(np.zeros_like(view.samples), COLUMNS)
         image = ax.imshow(blank, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-        self.canvas.moving(image, ax.title)
         ax.title.set_fontsize(10)
         return image
 
@@ -156,7 +160,7 @@ class GANLabPicture:
             ha="right" if long else "center", fontsize=6.5 if long else 8,
         )  # fmt: skip
         self._mode.set_ylabel(_("share of images"), fontsize=8)
-        self.canvas.moving(self._mode.title)
+        self.canvas.seldom(self._mode.title)
         self._mode.title.set_fontsize(10)
 
     # --- what changes with every frame ---
@@ -171,6 +175,9 @@ class GANLabPicture:
             ax.title.set_text(name)
         for ax, view in zip((self._tile_a, self._tile_b), views, strict=False):
             ax.title.set_text(f"{ax.title.get_text()}, {_('step')} {view.step}")
+        if len(views) == 1 and not np.array_equal(self._real, views[0].real):
+            self._real = views[0].real  # other data
+            self.canvas.relabel()
 
     def _draw_curves(self, views: Sequence[RunView]) -> None:
         steps = max(view.step for view in views)
@@ -205,7 +212,10 @@ class GANLabPicture:
         counts = [f"{view.modes}" for view in views]
         found = " | ".join(counts)
         text = _("modes covered: {found} of {classes}")
-        self._mode.title.set_text(text.format(found=found, classes=len(views[0].shares)))
+        title = text.format(found=found, classes=len(views[0].shares))
+        if title != self._mode.get_title():
+            self._mode.title.set_text(title)
+            self.canvas.relabel()
         tallest = max(view.shares.max() for view in views)
         self._limit(self._mode, (-0.6, len(views[0].shares) - 0.4), (0, _share_limit(tallest)))
 

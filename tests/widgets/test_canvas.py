@@ -134,3 +134,16 @@ def test_png_bytes_keep_every_pixel():
     rgba = np.random.default_rng(3).integers(0, 256, (5, 3, 4), dtype=np.uint8)
     rgba[..., 3] = 255
     np.testing.assert_array_equal(pixels(png_bytes(rgba)), rgba[..., :3])
+
+
+def test_what_changes_seldom_is_drawn_anew_when_asked_only():
+    canvas = Canvas(57, 41)
+    ax = canvas.figure.add_axes((0, 0, 1, 1))
+    (line,) = ax.plot([0, 1], [0.5, 0.5], lw=9)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    canvas.seldom(line)
+    first = canvas.png()
+    line.set_ydata([0.1, 0.9])
+    assert canvas.png() == first
+    canvas.relabel()
+    assert canvas.png() != first

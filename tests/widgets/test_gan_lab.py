@@ -349,3 +349,25 @@ def test_a_run_that_explodes_is_told_and_undone(lab):
     assert "not finite" in lab.status.value
     assert not lab.playing
     assert np.isfinite(lab.compute()[0].samples).all()
+
+
+def test_other_data_changes_the_real_images_beside_the_generated(lab, monkeypatch):
+    from bigmodel_lib.data.digits import LabelledImages, load_digits
+    from bigmodel_lib.widgets import gan_lab
+
+    digits = load_digits(split="train")
+
+    def upside_down(source, split):
+        return LabelledImages(digits.images.flip(2), digits.labels, "digits")
+
+    def tile(lab):
+        pixels = np.asarray(lab._picture.canvas._agg.buffer_rgba())
+        return pixels[300:520, 20:240].copy()  # the lower left of 960 by 560
+
+    before = tile(lab)
+    monkeypatch.setattr(gan_lab, "load_digits", upside_down)
+    gan_lab._load.cache_clear()
+    lab.controls["data"].value = "mnist"
+    lab.run()
+    gan_lab._load.cache_clear()
+    assert not np.array_equal(tile(lab), before)
