@@ -11,7 +11,9 @@ Nothing is written before a notebook has run without an error.
 """
 
 import argparse
+import base64
 import hashlib
+import io
 import os
 import re
 import subprocess
@@ -32,6 +34,7 @@ from jupytext.config import load_jupytext_config
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT_FORMAT = "py:percent"
@@ -280,12 +283,24 @@ def without_progress(text: str) -> str:
 
 
 def clean_data(data: dict, root: Path) -> dict:
-    """A display's representations: no live view, no path of this machine."""
-    return {
-        kind: without_paths(value, root) if kind.startswith("text/") else value
-        for kind, value in data.items()
-        if kind != VIEW
-    }
+    """A display's representations: no live view, no path of this machine, lean pictures."""
+    data = {kind: value for kind, value in data.items() if kind != VIEW}
+    for kind, value in data.items():
+        if kind.startswith("text/"):
+            data[kind] = without_paths(value, root)
+        elif kind == "image/png":
+            data[kind] = lean_png(value)
+    return data
+
+
+def lean_png(picture: str) -> str:
+    """A base64 PNG with 256 colours: half the bytes, and no difference that a reader would see."""
+    image = Image.open(io.BytesIO(base64.b64decode(picture)))
+    if image.mode == "P":
+        return picture  # it was here before
+    file = io.BytesIO()
+    image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def clean_output(output: NotebookNode, root: Path) -> NotebookNode | None:

@@ -1,6 +1,7 @@
 """tools/notebooks.py on small notebooks in a repository of their own."""
 
 import base64
+import io
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from tools import notebooks as tool
 from tools.notebooks import OF_THIS_MACHINE, VIEW, Pair, Stop
@@ -24,7 +26,15 @@ HEADER = """\
 # ---
 """
 TEXT = HEADER + "\n# %% [markdown]\n# # Title\n\n# %%\nprint(1 + 1)\n"
-DOT = base64.b64encode(b"\x89PNG").decode()
+
+
+def png(image: Image.Image) -> str:
+    file = io.BytesIO()
+    image.save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+DOT = png(Image.new("P", (1, 1)))
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -231,6 +241,18 @@ def test_a_widget_keeps_its_still():
     assert [one.data for one in cleaned(lab)] == [{"image/png": DOT, "text/plain": "GANLab()"}]
 
 
+def test_pictures_get_256_colours_that_look_the_same_and_only_once():
+    colours = [(x * 8, y * 8, (x + y) * 4) for y in range(32) for x in range(32)]
+    image = Image.new("RGB", (32, 32))
+    image.putdata(colours)
+    lean = tool.lean_png(png(image))
+    shown = Image.open(io.BytesIO(base64.b64decode(lean)))
+    assert (shown.mode, shown.size) == ("P", (32, 32))
+    pairs = zip(shown.convert("RGB").tobytes(), image.tobytes(), strict=True)
+    assert max(abs(a - b) for a, b in pairs) <= 32
+    assert tool.lean_png(lean) == lean
+
+
 def test_a_widget_without_a_still_goes():
     assert cleaned(display(view={"model_id": "1"}, text="HBox()"), display(text="3")) == [
         display(text="3")
@@ -304,7 +326,7 @@ def test_check_names_what_was_not_executed(pair, capsys):
         (display(view={}, png=DOT), "live views"),
         (stream("Warning: x\n", "stderr"), "complains: Warning"),
         (new_output("error", ename="E", evalue="wrong", traceback=[]), "complains: wrong"),
-        (display(png="A" * 1_000_001), "more than 1,000,000"),
+        (display(text="A" * 1_000_001), "more than 1,000,000"),
     ],
 )
 def test_check_names_a_bad_output(pair, output, problem, capsys):
