@@ -1,0 +1,116 @@
+"""What every benchmark shares: alternating timer, peak memory, Markdown table, JSON.
+
+Two things are compared within one process, turn by turn (A B A B …), because a machine that is
+slower today, or busy for a second, then slows both.
+"""
+
+import argparse
+import json
+import math
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median, quantiles
+
+import torch
+
+
+def alternate(
+    candidates: dict[str, Callable[[], object]], *, seconds: float, device: torch.device
+) -> dict[str, list[float]]:
+    """Time each candidate in turn, round after round.
+
+    A turn is a burst of calls of about 20 ms, so that neither the clock nor a single
+    interruption decides; there are at least 5 rounds.
+
+    Args:
+        candidates: name → what to time.
+        seconds: for all rounds together, about.
+
+    Returns:
+        name → seconds per call, one number a round.
+    """
+    calls = {name: math.ceil(0.02 / _turn(run, 2, device)) for name, run in candidates.items()}
+    times = {name: [] for name in candidates}
+    end = time.perf_counter() + seconds
+    while len(next(iter(times.values()))) < 5 or time.perf_counter() < end:
+        for name, run in candidates.items():
+            times[name].append(_turn(run, calls[name], device))
+    return times
+
+
+def _turn(run: Callable[[], object], calls: int, device: torch.device) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)  # an accelerator's calls return before their work
+    return (time.perf_counter() - start) / calls
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """Ours over theirs, round by round: median and quartiles."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    low, _, high = quantiles(ratios, n=4, method="inclusive")
+    return {"median": median(ratios), "lower": low, "upper": high, "rounds": len(ratios)}
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """How far the memory of all tensors on the CPU rises above its start while `run` runs.
+
+    Read from the profiler's record of every allocation, so it is exact, not sampled.
+    """
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        run()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "trace.json")
+        profile.export_chrome_trace(str(file))
+        events = json.loads(file.read_text(encoding="utf-8"))["traceEvents"]
+    steps = sorted(
+        (e["ts"], e["args"]["Bytes"])
+        for e in events
+        if e.get("name") == "[memory]" and e["args"]["Device Type"] == 0  # the CPU
+    )
+    peak = now = 0
+    for _, step in steps:
+        now += step
+        peak = max(peak, now)
+    return peak
+
+
+def exponent(x: Sequence[float], y: Sequence[float]) -> float:
+    """The p of y ∝ x^p that fits best on logarithmic axes (least squares)."""
+    x, y = ([math.log(value) for value in values] for values in (x, y))
+    x_mean, y_mean = sum(x) / len(x), sum(y) / len(y)
+    slope = sum((a - x_mean) * (b - y_mean) for a, b in zip(x, y, strict=True))
+    return slope / sum((a - x_mean) ** 2 for a in x)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """`--json FILE` and `--device NAME`, which every benchmark takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--device", default="cpu", help="where to time, such as cuda (default cpu)")
+    return parser.parse_args()
+
+
+def save(file: Path | None, figures: dict[str, object]) -> None:
+    """Write figures, with what they were taken on, as JSON."""
+    if file is not None:
+        taken_on = {
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "threads": torch.get_num_threads(),
+        }
+        text = json.dumps(taken_on | figures, indent=1)
+        file.write_text(text + "\n", encoding="utf-8")
