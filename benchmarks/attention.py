@@ -8,7 +8,7 @@ calls: what our checks cost. `MultiHeadAttention` beside what a user would take 
 
 And one of memory, on the CPU: the peak of all tensors during forward and backward, inputs not
 counted, of the formula and of the fused kernel, with the power of the length that it grows by.
-The fused kernel's power is a little below 1: its block of scratch memory has one size.
+The fused kernel's power is a little below 1, since from T=1024 its scratch memory has one size.
 """
 
 from collections.abc import Callable
