@@ -26,8 +26,8 @@ def claim(
     low, high = (-math.inf if low is None else low), (math.inf if high is None else high)
     if not low <= high:
         raise ValueError(f"need low <= high, got low={low} and high={high}")
-    value = float(value)
-    found = f"{statement}: measured {value:.4g}, claimed {_range(low, high)}"
+    value = float(value.item() if hasattr(value, "item") else value)
+    found = f"{statement}: measured {_number(value)}, claimed {_range(low, high)}"
     if not low <= value <= high:  # NaN compares false, so it fails here too
         raise ClaimError(f"false: {found}")
     print(f"✓ {found}")
@@ -35,9 +35,15 @@ def claim(
 
 def _range(low: float, high: float) -> str:
     if low == high:
-        return f"exactly {low:.4g}"
+        return f"exactly {_number(low)}"
     if math.isinf(high):
-        return f"at least {low:.4g}"
+        return f"at least {_number(low)}"
     if math.isinf(low):
-        return f"at most {high:.4g}"
-    return f"{low:.4g} to {high:.4g}"
+        return f"at most {_number(high)}"
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float) -> str:
+    """Whole numbers in full, others with four digits."""
+    whole = math.isfinite(value) and value == int(value) and abs(value) < 1e9
+    return f"{value:,.0f}" if whole else f"{value:.4g}"

@@ -4,7 +4,6 @@ Only notebooks and scripts ask these questions; everything below follows its inp
 """
 
 import random
-from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -20,12 +19,15 @@ def pick_device(name: str | None = None) -> torch.device:
         name: ask for this device instead, such as "cpu" or "cuda:1".
 
     Raises:
-        ValueError: the device asked for is not there.
+        ValueError: the device asked for is not there, or is no device at all.
     """
     here = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     if name is None:
         return here
-    asked = torch.device(name)
+    try:
+        asked = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"need a device such as 'cpu' or 'cuda:1', got {name!r}") from error
     count = torch.accelerator.device_count() if asked.type == here.type else 0
     if asked.type != "cpu" and (asked.index or 0) >= count:
         raise ValueError(f"need a device that is here; asked for {name!r}, found {here.type!r}")
@@ -62,7 +64,7 @@ def autocast(device: torch.device) -> torch.autocast:
 
 
 def _half_dtype(device: torch.device) -> torch.dtype:
-    supported: Callable[[], bool] | None = getattr(
-        torch.get_device_module(device), "is_bf16_supported", None
-    )
-    return torch.bfloat16 if supported is None or supported() else torch.float16
+    # before Ampere (a T4, say) CUDA only emulates bfloat16, slower than float32
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16

@@ -48,6 +48,7 @@ def digit_classifier(source: str = "digits") -> DigitCNN:
     return classifier
 
 
+@torch.enable_grad()  # whoever asks for a judge within no_grad gets one too
 def train_digit_classifier(data: LabelledImages) -> DigitCNN:
     """Train the classifier anew, with seeds of its own: the same on the same machine each time."""
     with torch.random.fork_rng(devices=[]):
@@ -171,8 +172,10 @@ class GeneratorReport:
         precision, recall: 0 to 1, see `precision_recall`.
         modes: classes covered, see `modes_covered`.
         confidence: mean probability of the best class: do they look like any digit?
-        novelty: median distance to the nearest training image, over the same median for held-out
-            real images. Far below 1 means that training images were memorised.
+        novelty: how often the nearest real image is a held-out one, over how often that would be
+            by chance. 1: training images are no nearer than unseen ones; 0: each image is
+            nearest to one it was trained on. Counting neighbours from both sets follows Meehan
+            et al. 2020, arXiv:2004.05675.
     """
 
     frechet: float
@@ -203,13 +206,17 @@ class GeneratorJudge:
         self.classifier = (classifier or digit_classifier(data_train.source)).eval()
         self.train, self.test = data_train.images.cpu(), data_test.images.cpu()
         self.real_features = self.look(self.train[:limit])[0]
-        self.usual_distance = nearest(self.test, self.train)[0].median()
+        self.real = torch.cat([self.train, self.test])
 
     @torch.no_grad()
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, F) and class probabilities (N, C) of images (N, 1, 28, 28)."""
         features = torch.cat([self.classifier.features(part) for part in images.cpu().split(512)])
         return features, self.classifier.head(features).softmax(dim=1)
+
+    def shares(self, images: Tensor) -> Tensor:
+        """Share of the images in each class (C,), see `class_shares`."""
+        return class_shares(self.look(images)[1])
 
     def __call__(self, images: Tensor) -> GeneratorReport:
         """Judge images (N, 1, 28, 28) in [-1, 1]; some hundreds at least, for a covariance."""
@@ -221,5 +228,9 @@ class GeneratorJudge:
             recall=recall,
             modes=modes_covered(probabilities),
             confidence=float(probabilities.max(dim=1).values.mean()),
-            novelty=float(nearest(images, self.train)[0].median() / self.usual_distance),
+            novelty=self._novelty(images),
         )
+
+    def _novelty(self, images: Tensor) -> float:
+        held_out = nearest(images, self.real)[1] >= len(self.train)
+        return float(held_out.double().mean() * len(self.real) / len(self.test))

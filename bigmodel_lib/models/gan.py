@@ -265,7 +265,7 @@ def gradient_penalty(
         raise ValueError(
             f"need real and fake of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}"
         )
-    epsilon = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
+    epsilon = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
     between = torch.lerp(fake, real, epsilon).detach().requires_grad_()
     (slope,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()

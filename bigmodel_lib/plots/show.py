@@ -1,11 +1,12 @@
 """Colours, and the way a chapter shows a figure."""
 
+import base64
 import io
 from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
-from IPython.display import Image, Markdown, display
+from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
 # Wong 2011, Points of view: Color blindness, Nature Methods 8, 441
@@ -28,7 +29,9 @@ def show(figure: Figure, alt: str, dpi: int = 80) -> None:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=dpi, bbox_inches="tight")
     plt.close(figure)
-    display(Image(png.getvalue()), metadata={"image/png": {"alt": alt}})
+    picture = base64.b64encode(png.getvalue()).decode()
+    bundle = {"image/png": picture, "text/plain": alt}  # the text for terminals and readers aloud
+    display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> None:

@@ -25,12 +25,13 @@ def training_curves(
         names: which columns (two at most), and the label of each.
         ylabel: with unit.
         smooth: steps in the running mean; with more than 1 the raw values stay behind it, faint.
+            A history shorter than that is shown raw.
     """
     ax = plt.gca() if ax is None else ax
     steps = np.asarray(history["step"])
     for (name, label), colour in zip(names.items(), (BLUE, ORANGE), strict=False):
         values = np.asarray(history[name])
-        if smooth > 1:
+        if 1 < smooth <= len(values):
             ax.plot(steps, values, color=colour, lw=0.5, alpha=0.25)
             values = np.convolve(values, np.ones(smooth) / smooth, mode="valid")
         ax.plot(steps[len(steps) - len(values) :], values, color=colour, label=label, lw=1.5)
@@ -54,6 +55,7 @@ def mark_changes(changes: Sequence, *, ax: Axes, last: int = 5) -> list:
             fontsize=7,
             va="top",
             color="#333333",
+            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
         )
         artists.append(text)
     return artists
@@ -62,8 +64,9 @@ def mark_changes(changes: Sequence, *, ax: Axes, last: int = 5) -> list:
 def score_histogram(real, fake, *, xlabel: str, bins=30, ax: Axes | None = None) -> Axes:
     """Outlines of the discriminator's scores for real (N,) and generated (M,) images."""
     ax = plt.gca() if ax is None else ax
+    edges = np.histogram_bin_edges(np.concatenate([real, fake]), bins)  # the same for both
     for scores, label, colour in ((real, _("real"), BLUE), (fake, _("generated"), ORANGE)):
-        counts, edges = np.histogram(scores, bins=bins)
+        counts, _edges = np.histogram(scores, edges)
         ax.stairs(counts / len(scores), edges, color=colour, label=label, lw=1.5)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(_("share of images"))

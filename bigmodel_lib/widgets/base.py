@@ -19,7 +19,7 @@ from bigmodel_lib.language import _
 
 SLICE = 0.020  # seconds of work between two looks at the kernel's messages
 FRAME = 1 / 12  # seconds between two pictures, at least
-SHARE = 0.15  # of the time that drawing may take from the work, at most
+SHARE = 0.18  # of the time that drawing may take from the work, at most
 GOOD, BAD = "#1b7837", "#b2182b"
 
 

@@ -1,11 +1,13 @@
 """A figure that is drawn whole once, and then only where it moves."""
 
-import io
+import math
+import struct
+import zlib
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 
 class Canvas:
@@ -21,7 +23,9 @@ class Canvas:
     """
 
     def __init__(self, width: int, height: int, dpi: int = 100):
-        self.figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
+        # a hair more: 57 / 100 * 100 is 56.999…, and Agg cuts off what is behind the point
+        inches = [math.nextafter(pixels / dpi, math.inf) for pixels in (width, height)]
+        self.figure = Figure(figsize=inches, dpi=dpi)
         self._agg = FigureCanvasAgg(self.figure)
         self._moving: list[Artist] = []
         self._background = None
@@ -31,6 +35,7 @@ class Canvas:
         for artist in artists:
             artist.set_animated(True)
             self._moving.append(artist)
+        self.redraw()  # or their first places would stay in the background
 
     def redraw(self) -> None:
         """Something else changed (limits, labels): draw the background anew in the next frame."""
@@ -48,9 +53,20 @@ class Canvas:
 
 
 def png_bytes(rgba) -> bytes:
-    """RGBA pixels (height, width, 4) as a PNG, at the compression level that is fastest."""
-    height, width = rgba.shape[:2]
-    file = io.BytesIO()
-    image = Image.frombuffer("RGBA", (width, height), rgba, "raw", "RGBA", 0, 1).convert("RGB")
-    image.save(file, "png", compress_level=1)
-    return file.getvalue()
+    """RGBA pixels (height, width, 4), uint8, as a PNG without transparency.
+
+    PNG (third edition, W3C 2025): signature, header, zlib stream of the rows, end. Every row
+    has filter 0 (none): libraries try all five filters on every row, which takes longer than
+    the compression and saves a tenth of the bytes on figures.
+    """
+    rgb = np.asarray(rgba)[..., :3]
+    height, width = rgb.shape[:2]
+    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each begins with its filter, 0
+    rows[:, 1:] = rgb.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, colour type RGB
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -74,7 +74,7 @@ class GANLab(Explorer):
         self._picture = GANLabPicture()
         self._judged: list[dict[str, np.ndarray]] = []
         self._judge_next = self._step_next = 0.0
-        super().__init__(controls, _rows(controls), passive=("slow", "file", "edit"))
+        super().__init__(controls, _rows(controls), passive=("slow", "file"))
         self.say(_("paused at step 0; press Play"))
 
     # --- from controls to runs ---
@@ -93,6 +93,7 @@ class GANLab(Explorer):
         else:
             networks = make_gan(recipe.architecture, recipe.Z, recipe.seed)
         try:
+            settings = copy.copy(settings)  # each run has its own
             return GANRun(*networks, data, Z=recipe.Z, settings=settings, seed=recipe.seed, keep=16)
         except (ValueError, RuntimeError) as error:
             raise RefusedError("architecture", str(error)) from error
@@ -120,10 +121,11 @@ class GANLab(Explorer):
             getattr(self, f"_on_{name}")()
             return
         if name in LIVE:
-            self._apply_setting()
+            self._apply_setting(name)
         else:
-            self._restart()
-        self.accept(*LIVE, *RESTARTS)  # they were checked together
+            self._restart(name)
+        # what was refused beside the old value of this control may be possible beside the new
+        self._wishes.extend(other for other in self._refused if other in LIVE + RESTARTS)
 
     @property
     def _edited(self) -> list[int]:
@@ -131,18 +133,20 @@ class GANLab(Explorer):
         wanted = {"A": [0], "B": [1], "both": [0, 1]}[self.controls["edit"].value]
         return [index for index in wanted if index < len(self.runs)] or [0]
 
-    def _apply_setting(self) -> None:
-        settings = self._read_settings(self.controls)
-        for index in self._edited:
+    def _apply_setting(self, name: str) -> None:
+        change = {name: self.controls[name].value}
+        new = {i: dataclasses.replace(self.runs[i].settings, **change) for i in self._edited}
+        for index, settings in new.items():
             self._check_settings(self._recipes[index], settings)
-        for index in self._edited:
-            self.runs[index].settings = copy.copy(settings)
+        for index, settings in new.items():
+            self.runs[index].settings = settings
 
-    def _restart(self) -> None:
-        recipe, settings = self._read_recipe(self.controls), self._read_settings(self.controls)
-        new = {index: self._make_run(recipe, copy.copy(settings)) for index in self._edited}
+    def _restart(self, name: str) -> None:
+        change = {name: self.controls[name].value}
+        recipes = {i: dataclasses.replace(self._recipes[i], **change) for i in self._edited}
+        new = {i: self._make_run(recipe, self.runs[i].settings) for i, recipe in recipes.items()}
         for index, run in new.items():
-            self.runs[index], self._recipes[index] = run, recipe
+            self.runs[index], self._recipes[index] = run, recipes[index]
         self._judged = []
         self.say(_("started anew at step 0"))
 
@@ -191,9 +195,9 @@ class GANLab(Explorer):
     def _on_compare(self) -> None:
         """Two runs from one seed, or back to run A alone."""
         if self.controls["compare"].value:
-            settings = self.runs[0].settings
-            runs = [self._make_run(self._recipes[0], copy.copy(settings)) for _run in range(2)]
-            self.runs, self._recipes = runs, [self._recipes[0]] * 2
+            recipe, settings = self._recipes[0], self.runs[0].settings
+            self.runs = [self._make_run(recipe, settings) for _run in "AB"]
+            self._recipes = [recipe, recipe]
             self.controls["edit"].value = "B"
             note = _("two runs from one seed, at step 0; what you change now changes run B")
         else:
@@ -202,6 +206,14 @@ class GANLab(Explorer):
             note = _("run A alone")
         self._judged = []
         self.say(note)
+
+    def _on_edit(self) -> None:
+        """The controls show the run that they set; of both, what they showed before."""
+        if self.controls["edit"].value == "both":
+            return
+        (index,) = self._edited
+        recipe, settings = self._recipes[index], self.runs[index].settings
+        self._show_values(dataclasses.asdict(recipe) | dataclasses.asdict(settings))
 
     def _on_save(self) -> None:
         index = self._edited[0]
@@ -238,8 +250,9 @@ class GANLab(Explorer):
         return Path(name).expanduser()
 
     def _show_values(self, values) -> None:
-        """Let the controls say what a loaded run has; what they wish for is then nothing new."""
+        """Let the controls say what a run has; what they wish for is then nothing new."""
         _set(self.controls, values)
+        self.accept(*values)
         for name in values:
             while name in self._wishes:
                 self._wishes.remove(name)

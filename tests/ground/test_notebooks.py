@@ -76,6 +76,13 @@ def test_keeps_no_widget_state_and_no_live_view(path):
 
 
 @each_notebook
+def test_each_picture_has_a_text_for_who_cannot_see_it(path):
+    for output in outputs(path):
+        if "image/png" in output.get("data", {}):
+            assert len(output.metadata["image/png"]["alt"]) > 20
+
+
+@each_notebook
 def test_no_cell_failed_or_complained(path):
     assert [one.evalue for one in outputs(path) if one.output_type == "error"] == []
     assert [one.text for one in outputs(path) if one.get("name") == "stderr"] == []

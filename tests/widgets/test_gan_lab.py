@@ -187,6 +187,22 @@ def test_two_runs_from_one_seed_differ_only_by_what_was_changed(lab):
     lab.controls["batch_size"].value = 8
     lab.run(steps=1)
     assert [run.settings.batch_size for run in lab.runs] == [8, 8]
+    assert [run.settings.g_lr for run in lab.runs] == [1e-3, pytest.approx(1e-2)]
+
+
+def test_the_controls_show_the_run_that_they_set(lab):
+    lab.controls["compare"].value = True
+    lab.run()
+    lab.controls["loss"].value = "saturating"
+    lab.run()
+    assert lab.controls["edit"].value == "B"
+    lab.controls["edit"].value = "A"
+    lab.run()
+    assert lab.controls["loss"].value == "non-saturating"
+    lab.controls["edit"].value = "B"
+    lab.run(steps=1)
+    assert lab.controls["loss"].value == "saturating"
+    assert [run.settings.loss for run in lab.runs] == ["non-saturating", "saturating"]
 
 
 def test_restarting_controls_start_anew_with_other_networks(lab):

@@ -1,0 +1,136 @@
+"""The fast canvas: whole pictures when something new is there, moving artists otherwise."""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from bigmodel_lib.widgets.canvas import Canvas, png_bytes
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """RGB (height, width, 3)."""
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+@pytest.fixture
+def full_draws(monkeypatch):
+    """A list that grows with each full redraw."""
+    draws, draw = [], FigureCanvasAgg.draw
+
+    def counted(self):
+        draws.append(self)
+        draw(self)
+
+    monkeypatch.setattr(FigureCanvasAgg, "draw", counted)
+    return draws
+
+
+@pytest.fixture
+def canvas():
+    return Canvas(211, 101)
+
+
+@pytest.fixture
+def line(canvas):
+    ax = canvas.figure.add_subplot(xlim=(0, 1), ylim=(0, 1))
+    (line,) = ax.plot([0, 1], [0.2, 0.2], color="red", lw=3)
+    canvas.moving(line)
+    return line
+
+
+@pytest.mark.usefixtures("line")
+def test_frames_without_a_change_are_equal_and_drawn_once(canvas, full_draws):
+    assert canvas.png() == canvas.png() == canvas.png()
+    assert len(full_draws) == 1
+
+
+def test_a_moved_artist_changes_the_picture_without_a_full_redraw(canvas, line, full_draws):
+    low = canvas.png()
+    line.set_ydata([0.8, 0.8])
+    high = canvas.png()
+    line.set_ydata([0.2, 0.2])
+    assert canvas.png() == low != high  # nothing of the high line stayed behind
+    assert len(full_draws) == 1
+
+
+def test_a_frame_is_what_a_full_drawing_would_be(canvas, line):
+    canvas.png()
+    line.set_ydata([0.8, 0.3])
+    frame = canvas.png()
+    line.set_animated(False)
+    FigureCanvasAgg(canvas.figure).draw()
+    whole = np.asarray(canvas.figure.canvas.buffer_rgba())[..., :3]
+    # the line lies above the frame of the axes here, below it there: a few pixels at its ends
+    assert (pixels(frame) != whole).any(axis=2).mean() < 0.005
+
+
+def test_redraw_picks_up_what_else_changed(canvas, line, full_draws):
+    before = canvas.png()
+    line.axes.set_xlim(0, 1000)  # other tick labels
+    canvas.redraw()
+    assert len(full_draws) == 1  # not yet: in the next frame
+    after = canvas.png()
+    assert len(full_draws) == 2
+    assert (pixels(after)[-20:] != pixels(before)[-20:]).any()
+    assert canvas.png() == after
+    assert len(full_draws) == 2
+
+
+def test_without_redraw_the_background_stays(canvas, line, full_draws):
+    before = pixels(canvas.png())
+    line.axes.set_title("a title")
+    np.testing.assert_array_equal(pixels(canvas.png()), before)
+    assert len(full_draws) == 1
+
+
+def test_an_artist_named_late_leaves_no_ghost(canvas, line):
+    (late,) = line.axes.plot([0, 1], [0.5, 0.5], color="blue", lw=3)
+    canvas.png()
+    canvas.moving(late)
+    late.set_ydata([2, 2])  # out of sight
+    assert not is_blue(canvas.png()).any()
+    late.set_ydata([0.5, 0.5])
+    assert is_blue(canvas.png()).any()
+
+
+def is_blue(png):
+    red, green, blue = np.moveaxis(pixels(png).astype(int), 2, 0)
+    return (blue > 200) & (red < 50) & (green < 50)
+
+
+def test_several_artists_may_move_and_the_later_lies_on_top(canvas):
+    ax = canvas.figure.add_axes((0, 0, 1, 1), ylim=(0.2, 0.8))
+    red, blue = (ax.axhspan(0, 1, color=colour) for colour in ("red", "blue"))
+    canvas.moving(red, blue)
+    assert is_blue(canvas.png()).mean() > 0.9  # all but the frame of the axes
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "dpi"),
+    [(960, 560, 100), (57, 113, 100), (29, 58, 100), (211, 101, 100), (113, 57, 72), (28, 57, 110)],
+)
+def test_the_picture_has_the_size_asked_for(width, height, dpi):
+    picture = Image.open(io.BytesIO(Canvas(width, height, dpi).png()))
+    assert picture.format == "PNG"
+    assert picture.mode == "RGB"
+    assert picture.size == (width, height)
+
+
+def test_it_is_white_where_nothing_is_drawn_and_up_to_the_edge():
+    assert (pixels(Canvas(57, 113).png()) == 255).all()
+
+
+def test_pyplot_knows_nothing_of_it():
+    figures = plt.get_fignums()
+    Canvas(57, 29).png()
+    assert plt.get_fignums() == figures
+
+
+def test_png_bytes_keep_every_pixel():
+    rgba = np.random.default_rng(3).integers(0, 256, (5, 3, 4), dtype=np.uint8)
+    rgba[..., 3] = 255
+    np.testing.assert_array_equal(pixels(png_bytes(rgba)), rgba[..., :3])
