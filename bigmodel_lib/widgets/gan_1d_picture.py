@@ -26,7 +26,7 @@ class GAN1DView:
         p, q: densities of the data and of G on it, (N,).
         trained, optimal: D(x) and D*(x), (N,).
         samples: of G, (M,), sorted.
-        pushes: −d loss / dx at the samples (M,), by the name of G's loss.
+        pushes: −d loss / dx at the samples (M,), > 0 to the right, by the name of G's loss.
         curves: the same on the grid, (N,).
         history: rows of D's steps, V(D, G), V(D*, G).
         d_steps, g_steps: steps taken.
@@ -172,7 +172,7 @@ class GAN1DPicture:
     # --- what changes with every frame ---
 
     def _draw_push(self, view: GAN1DView, shown: np.ndarray) -> None:
-        text = _("push on G's samples by the {answer}, > 0: right")
+        text = _("push on G, by the {answer}")
         self._push_title.set_text(text.format(answer=_(view.answer)))
         for name in PUSHES:
             self._push_lines[name].set_data(view.x[shown], view.curves[name][shown])
