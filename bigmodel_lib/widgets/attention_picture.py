@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 
 from bigmodel_lib.language import _
 from bigmodel_lib.models.attention_lm import Stages
@@ -82,7 +83,17 @@ class AttentionPicture:
         (self._frame,) = self._heads_ax.plot([], [], color=ORANGE, lw=2)
         entropy = grid[1, 2:].subgridspec(1, 2, width_ratios=(0.06, 1), wspace=0)
         self._build_entropy(self.canvas.figure.add_subplot(entropy[1]))
-        self.canvas.moving(self._frame, self._ranges, self._heads_ax.title)
+        self.canvas.moving(self._frame, self._ranges)
+        self._rows = self._labels(self._axes[0], ha="right", va="center")
+        self._columns = [
+            self._labels(ax, ha="center", va="top", rotation=90) for ax in self._axes[:3]
+        ]
+        self.canvas.seldom(self._heads_ax.title, self._entropy_ax.title)
+
+    def _labels(self, ax: Axes, **style) -> list[Text]:
+        labels = [ax.text(0, 0, "", transform=ax.transAxes, **style) for _label in range(NAMED)]
+        self.canvas.seldom(*labels)
+        return labels
 
     def _image(self, ax: Axes, colours: str | Colormap):
         ax.set_xticks([])
@@ -158,8 +169,7 @@ class AttentionPicture:
         top, bottom = y * (T + gap) / height, (y * (T + gap) + T) / height
         self._frame.set_data([left, right, right, left, left], [top, top, bottom, bottom, top])
         text = _("weights of all {H} heads; head {head} in detail above")
-        self._heads_ax.title.set_fontsize(9)
-        self._heads_ax.title.set_text(text.format(H=H, head=view.head + 1))
+        self._title(self._heads_ax, text.format(H=H, head=view.head + 1))
 
     def _draw_entropy(self, view: AttentionView) -> None:
         shares = view.entropy / max(view.highest_entropy, 1e-9)
@@ -167,29 +177,28 @@ class AttentionPicture:
             bar.set_height(shares[h] if h < len(shares) else 0)
             bar.set_facecolor(ORANGE if h == view.head else GREY)
         text = _("entropy of each head; dashed: all keys alike, {highest} nats")
-        title = text.format(highest=f"{view.highest_entropy:.2f}")
-        if title != self._entropy_ax.get_title():
-            self._entropy_ax.set_title(title, fontsize=9)
-            self.canvas.redraw()
+        self._title(self._entropy_ax, text.format(highest=f"{view.highest_entropy:.2f}"))
 
-    # --- what changes with the sentence ---
+    # --- what changes with the sentence or the heads ---
 
     def _name_tokens(self, tokens: tuple[str, ...]) -> None:
         T = len(tokens)
-        at = (np.arange(T) + 0.5) / T if T <= NAMED else []
         font = FontProperties(family=font_for("".join(tokens)), size=7.5 if T <= 12 else 6)
-        labels = (
-            [token.replace(" ", "␣").replace("$", r"\$")[:10] for token in tokens]
-            if T <= NAMED
-            else []
-        )
-        for number, ax in enumerate(self._axes):
-            ax.set_yticks(at if number == 0 else [], labels if number == 0 else [])
-            ax.set_xticks(at if number < 3 else [], labels if number < 3 else [], rotation=90)
-            for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+        shown = tokens if T <= NAMED else ()
+        names = [token.replace(" ", "␣").replace("$", r"\$")[:10] for token in shown]
+        names += [""] * (NAMED - len(names))
+        for labels in (self._rows, *self._columns):
+            for i, (label, name) in enumerate(zip(labels, names, strict=True)):
+                place = (i + 0.5) / T
+                label.set_position((-0.02, 1 - place) if labels is self._rows else (place, -0.02))
+                label.set_text(name)
                 label.set_fontproperties(font)
-            ax.tick_params(length=0, pad=2)
-        self.canvas.redraw()
+        self.canvas.relabel()
+
+    def _title(self, ax: Axes, text: str) -> None:
+        if text != ax.get_title():
+            ax.set_title(text, fontsize=9)
+            self.canvas.relabel()
 
 
 def _summary(view: AttentionView) -> str:

@@ -14,7 +14,8 @@ class Canvas:
     """Turns a figure into PNG bytes, fast enough for live views.
 
     Axes, ticks and labels cost most of a drawing's time and seldom change, so they are kept as
-    a background; each frame draws the moving artists on it. Never pyplot: it keeps one global
+    a background; each frame draws the moving artists on it. Between the two lie artists that
+    change now and then, such as a sentence along an axis. Never pyplot: it keeps one global
     state, and widgets are called from more than one thread.
 
     Args:
@@ -28,28 +29,46 @@ class Canvas:
         self.figure = Figure(figsize=inches, dpi=dpi)
         self._agg = FigureCanvasAgg(self.figure)
         self._moving: list[Artist] = []
-        self._background = None
+        self._seldom: list[Artist] = []
+        self._background = self._labelled = None
 
     def moving(self, *artists: Artist) -> None:
         """Name artists that change from frame to frame."""
+        self._take_out(artists, self._moving)
+
+    def seldom(self, *artists: Artist) -> None:
+        """Name artists that change now and then; call `relabel` when they do."""
+        self._take_out(artists, self._seldom)
+
+    def _take_out(self, artists: tuple[Artist, ...], layer: list[Artist]) -> None:
         for artist in artists:
             artist.set_animated(True)
-            self._moving.append(artist)
+            layer.append(artist)
         self.redraw()  # or their first places would stay in the background
 
     def redraw(self) -> None:
-        """Something else changed (limits, labels): draw the background anew in the next frame."""
-        self._background = None
+        """Something else changed (limits, ticks): draw the background anew in the next frame."""
+        self._background = self._labelled = None
+
+    def relabel(self) -> None:
+        """An artist named to `seldom` changed: draw that layer anew in the next frame."""
+        self._labelled = None
 
     def png(self) -> bytes:
         """The picture as it is now."""
         if self._background is None:
             self._agg.draw()  # leaves out animated artists
             self._background = self._agg.copy_from_bbox(self.figure.bbox)
-        self._agg.restore_region(self._background)
-        for artist in self._moving:
-            self.figure.draw_artist(artist)
+        if self._labelled is None:
+            self._labelled = self._draw_on(self._background, self._seldom)
+        self._draw_on(self._labelled, self._moving, keep=False)
         return png_bytes(self._agg.buffer_rgba())
+
+    def _draw_on(self, region, artists: list[Artist], keep: bool = True):
+        self._agg.restore_region(region)
+        for artist in artists:
+            self.figure.draw_artist(artist)
+        return self._agg.copy_from_bbox(self.figure.bbox) if keep else None
 
 
 def png_bytes(rgba) -> bytes:
