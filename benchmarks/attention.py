@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from side_by_side import alternate, arguments, exponent, peak_bytes, ratio, save, table
 from torch import Tensor, nn
 
 from bigmodel_lib.models.attention import MultiHeadAttention, attention, fused_attention
+from side_by_side import alternate, arguments, exponent, peak_bytes, ratio, save, table
 
 B, H, d = 2, 4, 32
 D = H * d

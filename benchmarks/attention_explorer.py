@@ -9,9 +9,9 @@ import time
 from statistics import median, quantiles
 
 import torch
-from side_by_side import arguments, save, table
 
 from bigmodel_lib.widgets import AttentionExplorer
+from side_by_side import arguments, save, table
 
 TEXT = "the quick brown fox jumps over the lazy dog and runs away again."
 MOVES = {

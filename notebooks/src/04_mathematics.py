@@ -161,21 +161,27 @@ for name, loss in losses.LOSSES.items():
     claim(f"{name}: formula to autograd", (by_formula - by_autograd).abs().max(), high=1e-12)
 
 # %%
-t, error = torch.tensor(0.0), torch.linspace(-3, 3, 301)
+plotted = torch.linspace(-3, 3, 301)
+zeros, ones = torch.zeros(301), torch.ones(301)
 pictured = {
-    "regression": (["squared", "absolute", "Huber"], (error, t.expand(301)), "error y − t"),
-    "classification": (["binary cross-entropy"], (error, t.expand(301) + 1), "score s (truth: 1)"),
-    "ranking": (["margin", "logistic"], (error, t.expand(301)), "lead s₊ − s₋"),
+    "regression": (["squared", "absolute", "Huber"], (plotted, zeros), "error y − t"),
+    "classification": (["binary cross-entropy"], (plotted, ones), "score s (truth: 1)"),
+    "ranking": (["margin", "logistic"], (plotted, zeros), "lead s₊ − s₋"),
 }
+colours = (plots.BLUE, plots.ORANGE, plots.GREEN)
+
+# %%
 figure, axes = plt.subplots(2, 3, figsize=(10, 4.6), sharex=True)
 for (top, below), (task, (names, pair, label)) in zip(axes.T, pictured.items(), strict=True):
-    for name, colour in zip(names, (plots.BLUE, plots.ORANGE, plots.GREEN), strict=False):
+    for name, colour in zip(names, colours, strict=False):
         loss, slope = losses.LOSSES[name].value(*pair), losses.LOSSES[name].gradient(*pair)
-        top.plot(error, loss, color=colour, label=name)
-        below.plot(error, slope[0] if task == "ranking" else slope, color=colour)
-    top.set(title=task, ylim=(-0.2, 5), ylabel="loss" if task == "regression" else "")
-    below.set(xlabel=label, ylim=(-3.2, 3.2), ylabel="gradient" if task == "regression" else "")
+        top.plot(plotted, loss, color=colour, label=name)
+        below.plot(plotted, slope[0] if task == "ranking" else slope, color=colour)
+    top.set(title=task, ylim=(-0.2, 5))
     top.legend(frameon=False, loc="upper center")
+    below.set(xlabel=label, ylim=(-3.2, 3.2))
+axes[0, 0].set_ylabel("loss")
+axes[1, 0].set_ylabel("gradient")
 figure.tight_layout()
 alt = (
     "Six panels: losses of regression, classification and ranking above their gradients. Only "
@@ -190,22 +196,15 @@ plots.show(figure, alt=alt)
 
 # %%
 data, guesses = torch.tensor([1.0, 2, 3, 4, 100]), torch.arange(0, 100.5, 0.5)
-chosen = {
-    name: guesses[
-        losses.LOSSES[name]
-        .value(guesses[:, None].expand(-1, 5), data.expand(201, -1))
-        .mean(1)
-        .argmin()
-    ]
-    for name in ("squared", "absolute")
-}
-claim("the squared loss chooses the mean", chosen["squared"], 22, 22)
-claim("the absolute loss chooses the median", chosen["absolute"], 3, 3)
+pairs = torch.broadcast_tensors(guesses[:, None], data)  # every guess against every number
+by_square, by_size = losses.squared(*pairs).mean(dim=1), losses.absolute(*pairs).mean(dim=1)
+claim("the squared loss chooses the mean", guesses[by_square.argmin()], 22, 22)
+claim("the absolute loss chooses the median", guesses[by_size.argmin()], 3, 3)
 large = torch.tensor([[1000.0, 998.0]])
 naive = -(large.exp() / large.exp().sum()).log()[0, 0]
 print("naive cross-entropy:", naive.item())
 stable = losses.cross_entropy(large, torch.tensor([0]))
-claim("library's cross-entropy: log(1 + e⁻²)", stable, 0.126, 0.128)
+claim("the library's cross-entropy is log(1 + e⁻²)", stable, 0.1269, 0.127)
 
 
 # %% [markdown]
@@ -227,6 +226,7 @@ claim("library's cross-entropy: log(1 + e⁻²)", stable, 0.126, 0.128)
 
 # %% [markdown]
 # $\mu, \alpha, \beta_1, \beta_2 < 1$ say how slowly the past is forgotten, $\lambda$ how fast unused weights shrink, $\varepsilon$ keeps the quotient finite. At step $n$, $\hat m = m/(1-\beta_1^n)$ and $\hat r = r/(1-\beta_2^n)$: both started at 0 and were too small so far. (Polyak 1964; Sutskever et al. 2013; Tieleman & Hinton 2012; Kingma & Ba 2014, algorithm 1; Loshchilov & Hutter 2017, algorithm 2.) In code, a few lines each; `m` holds what is remembered:
+
 
 # %%
 def sgd(x, g, m, n, eta=0.01):
@@ -318,6 +318,7 @@ for name, (update, make_torch) in oracles.items():
 #
 # **Predict** for $\kappa = 100$: how many steps does each need to come a million times closer?
 
+
 # %%
 def distances(make, start=(-3.5, 1.5), steps=2000, kappa=100.0) -> Tensor:
     surface, point = bowl(kappa), torch.tensor(start, dtype=F64)
@@ -350,21 +351,15 @@ alt = (
     "momentum much more steeply; SGD with too large a rate rises; Adam falls and swings."
 )
 plots.show(figure, alt=alt)
-sgd_path, momentum_path = away["SGD, η = 2/(1 + κ)"], away["momentum, best μ and η"]
-reached = {n: int((p < p[0] * 1e-6).nonzero()[0]) for n, p in away.items() if p[-1] < p[0] * 1e-6}
-claim("SGD: steps to come a million times closer", reached["SGD, η = 2/(1 + κ)"], 650, 720)
-claim("momentum: steps", reached["momentum, best μ and η"], 70, 130)
-claim(
-    "SGD: shrinks a step, over (κ − 1)/(κ + 1)",
-    (sgd_path[500] / sgd_path[400]) ** 0.01 / (99 / 101),
-    0.9999,
-    1.0001,
-)
-claim(
-    "η one per cent over 2/κ: how many times further after 500 steps",
-    away["SGD, η = 2.02/κ"][-1] / sgd_path[0],
-    low=100,
-)
+
+# %%
+slow, too_far, heavy, _adam = away.values()
+steps = [int((path < path[0] * 1e-6).nonzero()[0]) for path in (slow, heavy)]
+shrinks = (slow[500] / slow[400]) ** (1 / 100)
+claim("SGD: steps to come a million times closer", steps[0], 650, 720)
+claim("momentum: steps to come a million times closer", steps[1], 70, 130)
+claim("SGD: shrinks a step, over (κ − 1)/(κ + 1)", shrinks / (99 / 101), 0.9999, 1.0001)
+claim("SGD, η 1 % over 2/κ, 500 steps: times further off", too_far[-1] / too_far[0], low=100)
 
 # %% [markdown]
 # *In the picture:* on a logarithmic axis, a constant factor a step is a straight line. One per cent over $2/\kappa$, and SGD flies off (grey). Adam was told nothing of $\kappa$: it divides each direction by the size of its own gradients, and swings on its way.
@@ -381,7 +376,7 @@ race.run(steps=200)
 race
 
 # %% [markdown]
-# *In the picture:* the paths from the circle to one of four minima (stars), and how far above the minimum each is. All find the nearest star; RMSprop circles it.
+# *In the picture:* the paths from the circle to one of four minima (stars), and how far above the minimum each is. All find the nearest star. RMSprop keeps swinging around it, and AdamW rests beside it: its decay pulls towards 0.
 #
 # <details><summary>What you should see</summary>
 #
@@ -399,25 +394,22 @@ race
 # **Predict.** Both take gradient steps at once, from $(1, 0)$. Do they get there?
 
 # %%
-eta, point = 0.1, torch.tensor([1.0, 0.0], dtype=F64)
-path = [point]
+eta, path = 0.1, [torch.tensor([1.0, 0.0], dtype=F64)]
 for _ in range(100):
     x_now, y_now = path[-1]
     path.append(torch.stack([x_now - eta * y_now, y_now + eta * x_now]))
 path = torch.stack(path)
+growth = (path[-1].norm() / path[0].norm()) ** (1 / 100)
+off = growth / math.sqrt(1 + eta**2) - 1
+claim("growth of the distance a step, over √(1 + η²), minus 1", off, -1e-9, 1e-9)
+
+# %%
 figure, ax = plt.subplots(figsize=(3.6, 3.2))
 ax.plot(*path.T, color=plots.BLUE, lw=1.2)
 ax.plot(0, 0, "*", color=plots.ORANGE, ms=12)
 ax.plot(1, 0, "o", color=plots.BLUE)
 ax.set(xlabel="x, lowers xy", ylabel="y, raises xy", aspect="equal")
 plots.show(figure, alt="A spiral that starts at (1, 0) and winds outwards around a star at (0, 0).")
-growth = path[-1].norm() ** (1 / 100)
-claim(
-    "distance to the balance grows a step by √(1 + η²)",
-    growth / math.sqrt(1 + eta**2),
-    1 - 1e-9,
-    1 + 1e-9,
-)
 
 # %% [markdown]
 # *In the picture:* they circle the balance (star) and drift away from it. From $(x, y)$ the step is $\eta\,(-y, x)$, at right angles to the way home. No choice of $\eta$ helps. This is why GAN losses hover rather than fall (chapter 5), and why the next section asks first what the balance *is*, before how to reach it.
@@ -446,6 +438,7 @@ p, q = real.density(grid), fake.density(grid)
 #
 # Both ways, for some discriminator:
 
+
 # %%
 def some_D(x: Tensor) -> Tensor:
     return torch.sigmoid(x - 0.5)
@@ -464,26 +457,21 @@ claim("V by 200,000 samples minus V by the integral, nats", by_samples - by_inte
 
 # %%
 y = torch.linspace(0.001, 0.999, 999, dtype=F64)
+curves = {(a, b): a * y.log() + b * (1 - y).log() for a, b in ((1, 1), (3, 1), (1, 4))}
+tops = {pair: y[curve.argmax()] for pair, curve in curves.items()}
+errors = [abs(top - a / (a + b)) for (a, b), top in tops.items()]
+claim("largest distance of a top from a/(a + b), on a grid of 0.001", max(errors), high=0.001)
+
+# %%
 figure, ax = plt.subplots(figsize=(6, 2.8))
-errors = []
-for (a, b), colour in zip(
-    [(1, 1), (3, 1), (1, 4)], (plots.BLUE, plots.ORANGE, plots.GREEN), strict=True
-):
-    curve = a * y.log() + b * (1 - y).log()
-    best = y[curve.argmax()]
-    errors.append(abs(best - a / (a + b)))
-    ax.plot(y, curve, color=colour, label=f"a = {a}, b = {b}")
-    ax.plot(best, curve.max(), "o", color=colour)
-ax.set(xlabel="answer y", ylabel="a log y + b log(1 − y), nats", ylim=(-11, 0))
-ax.legend(frameon=False, ncols=3, loc="lower center")
-plots.show(
-    figure, alt="Three arches, each with one highest point: at a half, three quarters and a fifth."
-)
-claim(
-    "largest distance from the highest point to a/(a + b); the grid has steps of 0.001",
-    max(errors),
-    high=0.001,
-)
+colours = (plots.BLUE, plots.ORANGE, plots.GREEN)
+for (pair, curve), colour in zip(curves.items(), colours, strict=True):
+    ax.plot(y, curve, color=colour, label="a = {}, b = {}".format(*pair))
+    ax.plot(tops[pair], curve.max(), "o", color=colour)
+ax.set(xlabel="answer y", ylabel="a log y + b log(1 − y), nats", ylim=(-9, 0))
+ax.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+alt = "Three arches, each with one highest point: at a half, three quarters and a fifth."
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # *In the picture:* each curve has one top, at $a/(a+b)$. The more probable "real" is at $x$, the further right it lies.
@@ -509,6 +497,7 @@ claim("largest change of V(D*, G) by 200 random waves, nats", max(changes), high
 # %% [markdown]
 # Now a network, 1 → 32 → 32 → 1, which sees 256 real and 256 generated numbers a step and maximises $V$ by gradient. As in chapter 5 it gives scores, $D(x) = \sigma(\text{score})$; $-\log\sigma(s) = \operatorname{softplus}(-s)$.
 
+
 # %%
 def train_D(value, steps=1500) -> nn.Module:
     torch.manual_seed(0)
@@ -529,8 +518,7 @@ def right_value(score_real: Tensor, score_fake: Tensor) -> Tensor:
 
 
 # %%
-trained = train_D(right_value)(grid[:, None])[:, 0].detach()
-trained_V = densities.gan_value_of_scores(trained, p, q, grid)
+trained = train_D(right_value)(grid[:, None])[:, 0].detach()  # scores on the grid
 figure, (ax, below) = plt.subplots(2, 1, figsize=(7, 4), sharex=True)
 ax.plot(grid, p, color=plots.BLUE, label="data p")
 ax.plot(grid, q, "--", color=plots.ORANGE, label="generated q")
@@ -551,11 +539,9 @@ plots.show(figure, alt=alt)
 
 # %%
 miss = densities.integral((p + q) / 2 * (trained.sigmoid() - best_D).abs(), grid)
-jsd = densities.jensen_shannon(p, q, grid)
-claim("mean distance of the trained D from p/(p + q), on data of both kinds", miss, high=0.02)
-claim(
-    "V of the trained D minus (2·JSD − log 4), nats", trained_V - (2 * jsd - math.log(4)), -0.01, 0
-)
+behind = densities.gan_value_of_scores(trained, p, q, grid) - best_V
+claim("mean |D − p/(p + q)| of the trained D, on data of both kinds", miss, high=0.02)
+claim("V of the trained D minus V of D*, nats", behind, -0.01, 0)
 
 # %% [markdown]
 # **Step 4: what is left for $G$.** Put $D^*$ into $V$, and double both denominators:
@@ -567,20 +553,25 @@ claim(
 # $$V(D^*, G) = 2\,\mathrm{JSD}(p, q) - \log 4$$
 
 # %%
-differences, lowest = [], []
+differences, values = [], []
 for mean in (-4.0, -1.0, 0.0, 2.5):
     for std in (0.3, 1.0, 3.0):
-        q_now = densities.gaussian(mean, std).density(grid)
-        D_now = densities.optimal_discriminator(p, q_now)
-        value = densities.gan_value(D_now, p, q_now, grid)
-        m = (p + q_now) / 2
-        KLs = [densities.integral(torch.xlogy(r, r) - torch.xlogy(r, m), grid) for r in (p, q_now)]
-        differences.append(abs(value - (sum(KLs) - math.log(4))))
-        lowest.append(value)
+        r = densities.gaussian(mean, std).density(grid)  # another generator
+        value = densities.gan_value(densities.optimal_discriminator(p, r), p, r, grid)
+        m = (p + r) / 2
+        KL = [densities.integral(torch.xlogy(a, a / m), grid) for a in (p, r)]
+        assert_close(sum(KL) / 2, densities.jensen_shannon(p, r, grid))
+        differences.append(abs(value - (sum(KL) - math.log(4))))
+        values.append(value)
 claim("largest |V(D*, G) − (2·JSD − log 4)| of 12 generators, nats", max(differences), high=1e-6)
-claim("lowest V(D*, G) of the 12, nats; −log 4 = −1.3863", min(lowest), low=-math.log(4))
+claim("lowest V(D*, G) of the 12, plus log 4, nats", min(values) + math.log(4), low=0.01)
+
+# %%
+jsd = densities.jensen_shannon(p, q, grid)
+reached = densities.gan_value_of_scores(trained, p, q, grid)
 V_equal = densities.gan_value(densities.optimal_discriminator(p, p), p, p, grid)
-claim("V(D*, G) for q = p, plus log 4", V_equal + math.log(4), -1e-9, 1e-9)
+claim("V of the trained D minus (2·JSD − log 4), nats", reached - 2 * jsd + math.log(4), -0.01, 0)
+claim("V(D*, G) for q = p, plus log 4, nats", V_equal + math.log(4), -1e-9, 1e-9)
 
 # %% [markdown]
 # So the game is about something: against a perfect discriminator, $G$ minimises a distance between two distributions, and its only best answer is to generate the data itself. Then $D^* = \frac12$ everywhere, and both parts of $V$ are $-\log 2$.
@@ -590,98 +581,87 @@ claim("V(D*, G) for q = p, plus log 4", V_equal + math.log(4), -1e-9, 1e-9)
 # %% [markdown]
 # **Predict.** Train the article's own two networks (chapter 5) on real digits with either objective. With the printed one, what will $D$ say of a real digit? And what will $G$ draw?
 
+
 # %%
-digits, held_out = load_digits("digits", "train"), load_digits("digits", "test")
-judge = GeneratorJudge(digits, held_out)  # a classifier, as in chapter 5
-
-
 def printed_value(score_real: Tensor, score_fake: Tensor) -> Tensor:  # −log σ(s) = softplus(−s)
     return F.softplus(-score_real).mean() + F.softplus(-score_fake).mean()
 
 
-def train_gan(d_value, g_loss, steps, G_learns=True):
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+# %%
+digits, held_out = load_digits("digits", "train"), load_digits("digits", "test")
+adam_of_chapter_5 = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999), fused=True)
+
+
+def train_gan(d_value, steps: int, G_learns: bool = True):
     torch.manual_seed(0)
     G, D = make_gan("article")
-    opts = [
-        torch.optim.Adam(net.parameters(), 1e-3, betas=(0.5, 0.999), fused=True) for net in (D, G)
-    ]
+    g_optimizer, d_optimizer = (adam_of_chapter_5(net.parameters()) for net in (G, D))
     for _ in range(steps):
-        images = digits.images[torch.randint(len(digits), (64,))]
+        real_images = digits.images[torch.randint(len(digits), (64,))]
         drawn = G(torch.randn(64, 100))
-        opts[0].zero_grad()
-        (-d_value(D(images), D(drawn.detach()))).backward()  # D: uphill
-        opts[0].step()
+        descend(d_optimizer, -d_value(D(real_images), D(drawn.detach())))  # D goes uphill
         if G_learns:
-            opts[1].zero_grad()
-            g_loss(D(drawn)).backward()  # G: downhill
-            opts[1].step()
+            descend(g_optimizer, F.softplus(-D(drawn)).mean())  # G lowers −log D(G(z))
     return G, D
 
 
 # %% [markdown]
-# Both generators minimise $-\log D(G(z))$: for the printed objective that *is* its part of $V$, for the right one it is the variant that section 3 of the paper recommends (below). So the two runs differ in one sign only. First $D$ alone, against a generator that stands still; then both together.
+# In both, $G$ minimises $-\log D(G(z))$: for the printed objective that *is* its part of $V$, for the right one it is the variant that section 3 of the paper recommends (below). So the two runs differ in one sign only. First $D$ alone, against a generator that stands still; then both together.
+
 
 # %%
+judge = GeneratorJudge(digits, held_out)  # a classifier that reads digits, as in chapter 5
+z = torch.randn(1000, 100, generator=torch.Generator().manual_seed(1))
+
+
 @torch.no_grad()
-def beliefs(G, D) -> dict[str, float]:
-    drawn = G(torch.randn(1000, 100, generator=torch.Generator().manual_seed(1)))
-    report = judge(drawn)
-    return {
+def findings(G, D) -> dict[str, float]:
+    drawn = G(z)
+    beliefs = {
         "D(real)": D(digits.images).sigmoid().mean().item(),
         "D(generated)": D(drawn).sigmoid().mean().item(),
-        "digits covered": report.modes,
-        "Fréchet": report.frechet,
     }
+    report = judge(drawn)
+    return beliefs | {"digits covered": report.modes, "Fréchet": report.frechet}
 
 
-def g_loss(score: Tensor) -> Tensor:
-    return F.softplus(-score).mean()
-
-
+# %%
 objectives = {"right": right_value, "printed": printed_value}
-alone = {name: train_gan(v, g_loss, 200, G_learns=False) for name, v in objectives.items()}
-together = {name: train_gan(v, g_loss, 1000) for name, v in objectives.items()}
-found = {f"{name}, D alone": beliefs(*pair) for name, pair in alone.items()}
-found |= {f"{name}, both": beliefs(*pair) for name, pair in together.items()}
+pairs = {f"{name}, D alone": train_gan(v, 200, False) for name, v in objectives.items()}
+pairs |= {f"{name}, both": train_gan(v, 1000) for name, v in objectives.items()}
+found = {name: findings(*pair) for name, pair in pairs.items()}
 plots.table(found)
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.3))
-pairs = {
-    "untrained": alone["right"],
-    "right, both": together["right"],
-    "printed, both": together["printed"],
-}
-for ax, (name, (G, _)) in zip(axes, pairs.items(), strict=True):
-    with torch.no_grad():
-        drawn = G(torch.randn(16, 100, generator=torch.Generator().manual_seed(1)))
-    plots.image_grid(drawn, columns=4, title=name, ax=ax)
+shown = {"untrained": "right, D alone", "right": "right, both", "printed": "printed, both"}
+for ax, (title, name) in zip(axes, shown.items(), strict=True):
+    plots.image_grid(pairs[name][0](z[:16]).detach(), columns=4, title=title, ax=ax)
 alt = (
     "Three grids of generated images: grey noise from the untrained generator, rough digits "
     "with the right objective, and striped noise with the printed one."
 )
 plots.show(figure, alt=alt)
-claim(
-    "printed objective, D alone: mean belief in real digits",
-    found["printed, D alone"]["D(real)"],
-    high=0.05,
-)
-claim("and in generated ones", found["printed, D alone"]["D(generated)"], high=0.05)
-claim("printed, both: mean belief in real digits", found["printed, both"]["D(real)"], high=0.05)
-claim("and in generated ones", found["printed, both"]["D(generated)"], low=0.95)
-claim("printed, both: digits covered", found["printed, both"]["digits covered"], high=1)
-claim("right, both: digits covered", found["right, both"]["digits covered"], low=6)
-claim(
-    "right, D alone: belief in real minus in generated",
-    found["right, D alone"]["D(real)"] - found["right, D alone"]["D(generated)"],
-    low=0.9,
-)
-gain = {
-    name: found[f"{name}, both"]["Fréchet"] / found["right, D alone"]["Fréchet"]
-    for name in objectives
-}
-claim("right: Fréchet distance over the untrained generator's", gain["right"], high=0.4)
-claim("printed: the same", gain["printed"], low=0.8)
+
+# %%
+alone, both = found["printed, D alone"], found["printed, both"]
+claim("printed, D alone: mean belief in real digits", alone["D(real)"], high=0.05)
+claim("printed, D alone: mean belief in generated ones", alone["D(generated)"], high=0.05)
+claim("printed, both: mean belief in real digits", both["D(real)"], high=0.05)
+claim("printed, both: mean belief in generated ones", both["D(generated)"], low=0.95)
+claim("printed, both: digits covered", both["digits covered"], high=1)
+right, untrained = found["right, both"], found["right, D alone"]
+claim("right, D alone: mean belief in real digits", untrained["D(real)"], low=0.95)
+claim("right, D alone: mean belief in generated ones", untrained["D(generated)"], high=0.05)
+claim("right, both: digits covered", right["digits covered"], low=6)
+claim("right, Fréchet over untrained", right["Fréchet"] / untrained["Fréchet"], high=0.4)
+claim("printed, Fréchet over untrained", both["Fréchet"] / untrained["Fréchet"], low=0.8)
 
 # %% [markdown]
 # *In the picture:* snow, digits, and snow of another kind. With the printed signs, $D$'s part of the gradient is the same for real and generated images ("lower!"), so $D$ learns nothing that tells one from the other, and has nothing to pass on. In the joint run $G$ soon finds images of which $D$ is certain, $D(G(z)) \approx 1$ beside $D(x) \approx 0$ for the real ones: the judge has it exactly the wrong way round.
@@ -709,15 +689,9 @@ for distance in shift:  # D* for data around 0, G around −distance; gradient a
 saturating, non_saturating = torch.tensor(sizes).T
 
 # %%
-G, D = alone["right"]  # D has had 200 steps, G none: D wins
-z = torch.randn(64, 100)
-norms = []
-for loss in (-F.softplus(D(G(z))).mean(), F.softplus(-D(G(z))).mean()):
-    slopes = torch.autograd.grad(loss, list(G.parameters()))
-    norms.append(torch.cat([slope.flatten() for slope in slopes]).norm())
 figure, ax = plt.subplots(figsize=(6, 2.8))
 ax.semilogy(shift[1:], saturating[1:], color=plots.BLUE, label="saturating")
-ax.semilogy(shift[1:], non_saturating[1:], color=plots.ORANGE, label="non-saturating")
+ax.semilogy(shift[1:], non_saturating[1:], "--", color=plots.ORANGE, label="non-saturating")
 ax.set(xlabel="distance of G's mean from the data's, in σ", ylabel="size of G's gradient")
 ax.legend(frameon=False)
 alt = (
@@ -725,16 +699,17 @@ alt = (
     "saturating one first rises and then falls by many powers of ten."
 )
 plots.show(figure, alt=alt)
-claim(
-    "8 σ away, the saturating gradient over the other",
-    saturating[-1] / non_saturating[-1],
-    high=1e-12,
-)
-claim(
-    "on digits, after 200 steps of D alone: non-saturating over saturating",
-    norms[1] / norms[0],
-    low=100,
-)
+
+# %%
+G, D = pairs["right, D alone"]  # D has had 200 steps, G none: D wins
+norms = []
+for loss in (-F.softplus(D(G(z))).mean(), F.softplus(-D(G(z))).mean()):
+    slopes = torch.autograd.grad(loss, list(G.parameters()))
+    norms.append(torch.cat([slope.flatten() for slope in slopes]).norm())
+far = saturating[-1] / non_saturating[-1]
+claim("8 σ away: saturating over non-saturating gradient", far, high=1e-12)
+claim("digits, D wins: norm of the saturating gradient", norms[0], high=0.05)
+claim("digits, D wins: non-saturating over saturating", norms[1] / norms[0], low=100)
 
 # %% [markdown]
 # *In the picture:* close to the data both are alike. Further off the saturating one dies, just when $G$ has most to learn, while the other grows. On real digits the same holds.
@@ -765,21 +740,21 @@ claim(
 
 # %%
 still = densities.gaussian(0.0, 0.3).density(grid)
-shift = torch.linspace(0, 8, 81, dtype=F64)
-moved = [densities.gaussian(s.item(), 0.3).density(grid) for s in shift]
-JSDs = torch.stack([densities.jensen_shannon(still, m, grid) for m in moved])
-W1s = torch.stack([densities.wasserstein_1(still, m, grid) for m in moved])
+moved = [densities.gaussian(distance.item(), 0.3).density(grid) for distance in shift]
+JSDs = torch.stack([densities.jensen_shannon(still, r, grid) for r in moved])
+W1s = torch.stack([densities.wasserstein_1(still, r, grid) for r in moved])
+claim("JSD at distance 8 minus at 4, nats", JSDs[80] - JSDs[40], 0, 1e-9)
+claim("JSD at distance 8, over log 2", JSDs[80] / math.log(2), 0.999, 1.001)
+claim("W₁ at distance 8 minus at 4", W1s[80] - W1s[40], 3.999, 4.001)
+
+# %%
 figure, ax = plt.subplots(figsize=(6, 2.8))
 ax.plot(shift, JSDs / math.log(2), color=plots.BLUE, label="JSD / log 2")
 ax.plot(shift, W1s, "--", color=plots.ORANGE, label="W₁")
 ax.set(xlabel="distance between two narrow Gaussians, σ = 0.3", ylabel="JSD / log 2, and W₁")
 ax.legend(frameon=False, loc="upper left")
-plots.show(
-    figure,
-    alt="JSD rises to its maximum within a distance of two and stays flat; W1 is a straight line.",
-)
-claim("JSD at distance 8 minus at 4, nats", JSDs[80] - JSDs[40], 0, 1e-9)
-claim("W₁ at distance 8 minus at 4", W1s[80] - W1s[40], 3.999, 4.001)
+alt = "JSD rises to its maximum within a distance of two and stays flat; W₁ is a straight line."
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # *In the picture:* past a distance of 2, JSD gives no hint of where the data lies; $W_1$ falls steadily towards it. A GAN can use it, because (Arjovsky et al. 2017, eq. 2) $W_1 = \max_f \mathbb{E}_p f(x) - \mathbb{E}_q f(x)$ over functions of slope 1 at most: that $f$ is the *critic*, which chapter 5 trains.
@@ -833,6 +808,7 @@ claim("the answer, weights · values", weight @ value, 5, 6)
 #
 # $Q$ is $T \times d$, $K$ is $S \times d$, $V$ is $S \times e$; the softmax acts on each row. First a loop, then the formula:
 
+
 # %%
 def attention_by_loop(Q: Tensor, K: Tensor, V: Tensor) -> Tensor:
     rows = []
@@ -856,16 +832,19 @@ Q, K, V = torch.randn(T, d), torch.randn(S, d), torch.randn(S, d)
 output, weights = attention(Q, K, V)
 assert_close(output, attention_by_loop(Q, K, V))
 assert_close(weights.sum(dim=-1), torch.ones(T))
-B, H = 2, 11  # a batch of sequences, several heads: further axes in front, the same code
+
+# %% [markdown]
+# A batch of sequences, or several attentions side by side, are further axes in front. The same function serves: `@` and `softmax` act on the last axes. The oracle is PyTorch's own function.
+
+# %%
+B, H = 2, 11
 Q, K, V = torch.randn(B, H, T, d), torch.randn(B, H, S, d), torch.randn(B, H, S, d)
-output, weights = attention(Q, K, V)
-one_by_one = [attention(Q[b, h], K[b, h], V[b, h])[0] for b in range(B) for h in range(H)]
+output, weights = attention(Q, K, V)  # (B, H, T, d) and (B, H, T, S)
+one_by_one = [attention_by_loop(Q[b, h], K[b, h], V[b, h]) for b in range(B) for h in range(H)]
 assert_close(output, torch.stack(one_by_one).view(B, H, T, d))
 assert_close(library_attention.attention(Q, K, V)[0], output)
-torchs = F.scaled_dot_product_attention(Q, K, V)
-claim(
-    "largest difference to F.scaled_dot_product_attention", (output - torchs).abs().max(), high=1e-5
-)
+error = (output - F.scaled_dot_product_attention(Q, K, V)).abs().max()
+claim("largest difference to F.scaled_dot_product_attention", error, high=1e-5)
 
 # %% [markdown]
 # ### Why the square root? · 为何除以 √d
@@ -941,58 +920,43 @@ plots.show(figure, alt=alt)
 
 # %%
 right, article = series["entropy / log S, 1/√d"], series["entropy / log S, article"]
-claim(
-    "right formula: entropy / log S, highest minus lowest over all d",
-    right.max() - right.min(),
-    high=0.02,
-)
-claim("article's formula: entropy / log S at d = 4", article[0], 0.95, 0.985)
-claim("at d = 1024", article[-1], low=0.9995)
-norm_right, norm_article = series["‖output‖ / ‖value‖, 1/√d"], series["‖output‖ / ‖value‖, article"]
-claim(
-    "article's: relative norm of the output grows as d to the power",
-    exponent(widths, norm_article),
-    -0.6,
-    -0.48,
-)
-claim("right: as d to the power", exponent(widths, norm_right), -0.02, 0.02)
-claim("at d = 1024, right over article's", norm_right[-1] / norm_article[-1], 40, 60)
-claim("no scaling, d = 1024: entropy / log S", series["entropy / log S, none"][-1], high=0.05)
+none = series["entropy / log S, none"]
+claim("right: entropy / log S, highest minus lowest", right.max() - right.min(), high=0.02)
+claim("article's: entropy / log S at d = 4", article[0], 0.95, 0.985)
+claim("article's: entropy / log S at d = 1024", article[-1], low=0.9995)
+claim("no scaling: entropy / log S at d = 1024", none[-1], high=0.05)
+right, article = series["‖output‖ / ‖value‖, 1/√d"], series["‖output‖ / ‖value‖, article"]
+claim("right: relative norm grows as d to the power", exponent(widths, right), -0.02, 0.02)
+claim("article's: relative norm grows as d to the power", exponent(widths, article), -0.6, -0.48)
+claim("d = 1024: relative norm, right over article's", right[-1] / article[-1], 40, 60)
 
 # %% [markdown]
-# Could training repair it? The learned matrices could grow by $\sqrt d$ to make up for it. So a model with the printed formula is not hopeless; it starts from attention that attends to nothing in particular, and has to find its way out.
-#
+# Could training make up for it? Yes: the learned matrices of the section below can grow. But such a model begins with attention that attends to nothing in particular, and has to find its way out.
+
+# %% [markdown]
 # ### Causal and cross · 因果与交叉
 #
 # A **mask** says who may look where. **Causal**: each position sees itself and earlier ones, so that a model can learn to predict the next word without seeing it. What may not be seen gets the score $-\infty$, weight 0. **Cross**-attention: queries from one sequence, keys and values from another, of another length, as in translation.
 
 # %%
 T, d = 7, 5
-q, k, v = torch.randn(3, 2, T, d, generator=torch.Generator().manual_seed(0))
-v.requires_grad_()
-k.requires_grad_()
+q, k, v = torch.randn(3, 2, T, d, generator=torch.Generator().manual_seed(0)).requires_grad_()
 mask = torch.ones(T, T, dtype=torch.bool).tril()  # query t may look at keys 0 … t
 output, weights = attention(q, k, v, mask)
 assert_close(output, F.scaled_dot_product_attention(q, k, v, is_causal=True))
-slopes = torch.autograd.grad(output[:, 3].sum(), [k, v])  # what the output at position 3 depends on
-claim(
-    "causal: gradient from position 3 to later keys and values",
-    max(s[:, 4:].abs().max() for s in slopes),
-    0,
-    0,
+slopes = torch.autograd.grad(output[:, 3].sum(), [k, v])  # what does position 3 depend on?
+later, earlier = (
+    [slope[:, part].abs().max() for slope in slopes] for part in (range(4, T), range(4))
 )
-claim("and to earlier ones", min(s[:, :4].abs().max() for s in slopes), low=0.01)
+claim("causal: gradient from position 3 to later keys and values", max(later), 0, 0)
+claim("causal: gradient to earlier keys and values", min(earlier), low=0.01)
+
+# %%
 context = torch.randn(2, 11, d)  # another sequence, of length 11
 crossed, weights = attention(q, context, context)
-assert_close(crossed, F.scaled_dot_product_attention(q, context, context))
-print(
-    "cross-attention: queries",
-    tuple(q.shape),
-    "context",
-    tuple(context.shape),
-    "weights",
-    tuple(weights.shape),
-)
+error = (crossed - F.scaled_dot_product_attention(q, context, context)).abs().max()
+print("queries", tuple(q.shape), "context", tuple(context.shape), "weights", tuple(weights.shape))
+claim("cross: largest difference to PyTorch's", error, high=1e-5)
 
 # %% [markdown]
 # ### Many heads · 多头注意力
@@ -1020,29 +984,28 @@ by_head = theirs.out_proj(torch.cat(heads, dim=-1))
 
 # %%
 def multi_head(x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-    pairs = ((x, W_Q, b_Q), (context, W_K, b_K), (context, W_V, b_V))
-    split = [
-        (y @ W.T + b).unflatten(-1, (H, d)).transpose(1, 2) for y, W, b in pairs
-    ]  # (B, H, T, d)
-    return theirs.out_proj(attention(*split, mask)[0].transpose(1, 2).flatten(2))  # (B, T, D)
+    projected = [x @ W_Q.T + b_Q, context @ W_K.T + b_K, context @ W_V.T + b_V]
+    split = [y.unflatten(-1, (H, d)).transpose(1, 2) for y in projected]  # (B, H, T, d)
+    heads, _weights = attention(*split, mask)
+    return theirs.out_proj(heads.transpose(1, 2).flatten(2))  # (B, T, D)
 
 
+assert_close(by_head, multi_head(x, x))
 ours = library_attention.MultiHeadAttention(D, H)
 ours.qkv.load_state_dict({"weight": theirs.in_proj_weight, "bias": theirs.in_proj_bias})
 ours.out.load_state_dict(theirs.out_proj.state_dict())
+assert_close(ours(x), by_head)
+
+# %%
 mask, context = torch.ones(T, T, dtype=torch.bool).tril(), torch.randn(B, 11, D)
-assert_close(by_head, multi_head(x, x))
-assert_close(ours(x, causal=True), multi_head(x, x, mask))
-for name, result, oracle in (
-    ("self", multi_head(x, x), theirs(x, x, x)),
-    ("causal", multi_head(x, x, mask), theirs(x, x, x, attn_mask=~mask)),
-    ("cross", multi_head(x, context), theirs(x, context, context)),
-):
-    claim(
-        f"{name}: largest difference to nn.MultiheadAttention",
-        (result - oracle[0]).abs().max(),
-        high=1e-5,
-    )
+answers = {
+    "self": (multi_head(x, x), theirs(x, x, x)),
+    "causal": (multi_head(x, x, mask), theirs(x, x, x, attn_mask=~mask)),
+    "cross": (multi_head(x, context), theirs(x, context, context)),
+}
+for name, (result, (oracle, _weights)) in answers.items():
+    error = (result - oracle).abs().max()
+    claim(f"{name}: largest difference to nn.MultiheadAttention", error, high=1e-5)
 
 # %% [markdown]
 # (PyTorch's mask says who may *not* look, hence the `~`.)
@@ -1077,6 +1040,7 @@ claim("with positions", (with_positions[0] - with_positions[1][:, shuffle]).abs(
 #
 # The angle between two turned vectors depends on the *difference* of their turns only: a score depends on the distance $m - n$, not on where the pair stands. As a product of complex numbers:
 
+
 # %%
 def turn(x: Tensor, start: int = 0) -> Tensor:
     """x (T, d), whose first row stands at position start."""
@@ -1102,6 +1066,16 @@ claim("sinusoidal, added: the same", (absolute[0] - absolute[1]).abs().max(), lo
 PE, ones = sinusoidal(121, 64), torch.ones(121, 64)
 likeness = PE @ PE[60]  # of each position's pattern to that of position 60
 turned = turn(ones) @ turn(ones)[60]  # score of two equal vectors at each distance
+sides, far = (likeness - likeness.flip(0)).abs().max(), likeness[:41].max() / likeness[60]
+claim("PE(m)·PE(n): largest difference of left and right", sides, high=1e-3)
+claim(
+    "rotary, vectors of ones: largest |score − 2·PE(m)·PE(n)|",
+    (turned - 2 * likeness).abs().max(),
+    high=1e-3,
+)
+claim("largest likeness 20 positions away or more, over that at 0", far, high=0.75)
+
+# %%
 figure, (ax, beside) = plt.subplots(1, 2, figsize=(10, 3.2))
 image = ax.imshow(PE.T, aspect="auto", cmap="cividis", origin="lower", vmin=-1, vmax=1)
 figure.colorbar(image, ax=ax, label="PE(n, entry)")
@@ -1114,22 +1088,6 @@ alt = (
     "ones above. Right, dot product against distance: a peak at distance 0, lower to both sides."
 )
 plots.show(figure, alt=alt)
-claim(
-    "PE(m)·PE(n): largest difference of left and right",
-    (likeness - likeness.flip(0)).abs().max(),
-    high=1e-3,
-)
-claim(
-    "rotary score of two vectors of ones, over 2·PE(m)·PE(n): largest difference",
-    (turned - 2 * likeness).abs().max(),
-    high=1e-3,
-)
-claim(
-    "largest likeness 20 or more positions away, over that at 0",
-    likeness[:41].max() / likeness[60],
-    0.5,
-    0.75,
-)
 
 
 # %% [markdown]
@@ -1141,6 +1099,7 @@ claim(
 # The formula makes $T \cdot S$ weights, and keeps them for the backward pass. A **fused** kernel walks over the keys in blocks, carries a running sum and maximum, and keeps only its output and one number a row (Rabe & Staats 2021; Dao et al. 2022). **Predict** both powers of $T = S$: memory, and time.
 #
 # What we count: the bytes of every tensor that PyTorch keeps for the backward pass, each once. PyTorch announces each through a hook; what a kernel uses and frees on its way is not in it.
+
 
 # %%
 def kept_bytes(attend, T: int, d: int = 16) -> int:
@@ -1159,26 +1118,18 @@ def kept_bytes(attend, T: int, d: int = 16) -> int:
 # %%
 lengths = torch.tensor([128, 256, 512, 1024, 2048, 4096])
 paths = {"formula": lambda *qkv: attention(*qkv)[0], "fused": library_attention.fused_attention}
-memory = {
-    name: torch.tensor([kept_bytes(f, T) for T in lengths.tolist()]) for name, f in paths.items()
-}
+kept = {n: torch.tensor([kept_bytes(f, T) for T in lengths.tolist()]) for n, f in paths.items()}
 long = lengths >= 512  # in shorter ones, what grows with T itself still counts
-claim(
-    "formula: memory grows as T to the power",
-    exponent(lengths[long], memory["formula"][long]),
-    1.9,
-    2.01,
-)
-claim("fused: as T to the power", exponent(lengths[long], memory["fused"][long]), 0.99, 1.01)
-claim(
-    "formula, T = 4096: share of the weights, 4·T² bytes",
-    4 * 4096**2 / memory["formula"][-1],
-    0.95,
-    1,
-)
+powers = {name: exponent(lengths[long], sizes[long]) for name, sizes in kept.items()}
+claim("formula: memory grows as T to the power", powers["formula"], 1.9, 2.01)
+claim("fused: memory grows as T to the power", powers["fused"], 0.99, 1.01)
+share = 4 * 4096**2 / kept["formula"][-1]  # 4 bytes a weight
+claim("formula, T = 4096: share of the weights in it", share, 0.95, 1)
+
+# %%
 figure, ax = plt.subplots(figsize=(6, 3))
-ax.loglog(lengths, memory["formula"] / 1e6, "-o", color=plots.ORANGE, label="formula")
-ax.loglog(lengths, memory["fused"] / 1e6, "--s", color=plots.BLUE, label="fused")
+ax.loglog(lengths, kept["formula"] / 1e6, "-o", color=plots.ORANGE, label="formula")
+ax.loglog(lengths, kept["fused"] / 1e6, "--s", color=plots.BLUE, label="fused")
 ax.set(xlabel="length T = S, tokens", ylabel="kept for the backward pass, MB")
 ax.set_xticks(lengths.tolist(), lengths.tolist())
 ax.minorticks_off()
@@ -1193,25 +1144,22 @@ plots.show(figure, alt=alt)
 # %% [markdown]
 # *In the picture:* on two logarithmic axes a power is a straight line, and its slope is the power: 2 and 1. Time is another matter: both compute $T \cdot S$ scores, so both should grow as $T^2$; the fused kernel is faster since it fetches less from memory. Your machine decides, so this cell's output is not saved:
 
+
 # %% tags=["machine"]
-def seconds(attend, T: int) -> float:
-    q, k, v = torch.randn(3, 1, 1, T, 32)
-    times = []
+def milliseconds(attend, T: int) -> float:
+    qkv, times = torch.randn(3, 1, 1, T, 32), []
     for _ in range(5):
         start = time.perf_counter()
-        attend(q, k, v)
-        times.append(time.perf_counter() - start)
-    return min(times)
+        attend(*qkv)
+        times.append(1000 * (time.perf_counter() - start))
+    return min(times)  # the other rounds were disturbed
 
 
-took = {name: torch.tensor([seconds(f, T) for T in lengths.tolist()]) for name, f in paths.items()}
+took = {n: torch.tensor([milliseconds(f, T) for T in lengths.tolist()]) for n, f in paths.items()}
 rows = {
-    f"T = {T}": {f"{name}, ms": 1000 * took[name][i].item() for name in paths}
-    for i, T in enumerate(lengths.tolist())
+    f"T = {T}, ms": {n: took[n][i].item() for n in paths} for i, T in enumerate(lengths.tolist())
 }
-rows["power of T, from 512"] = {
-    f"{name}, ms": exponent(lengths[long], took[name][long]) for name in paths
-}
+rows["power of T, from 512"] = {n: exponent(lengths[long], took[n][long]) for n in paths}
 plots.table(rows)
 
 # %% [markdown]
