@@ -46,7 +46,7 @@ from bigmodel_lib.device import seed_everything
 from bigmodel_lib.metrics import GeneratorJudge
 from bigmodel_lib.models import attention as library_attention
 from bigmodel_lib.models import densities, losses
-from bigmodel_lib.models.attention_lm import SCALE_RULES, entropy
+from bigmodel_lib.models.attention_lm import SCALE_RULES, entropy, softmax_gradient
 from bigmodel_lib.models.gan import make_gan
 from bigmodel_lib.models.positions import Rotary, sinusoidal
 from bigmodel_lib.models.surfaces import bowl
@@ -95,6 +95,7 @@ def neuron_by_neuron(h: Tensor) -> Tensor:  # one example (3,) → (2,)
     return h
 
 
+# %%
 one_by_one = torch.stack([neuron_by_neuron(example) for example in x])
 h1 = torch.tanh(x @ layers[0].weight.T + layers[0].bias)  # all examples at once: (11, 5)
 h2 = torch.tanh(h1 @ layers[1].weight.T + layers[1].bias)
@@ -227,7 +228,6 @@ claim("the library's cross-entropy is log(1 + e⁻²)", stable, 0.1269, 0.127)
 # %% [markdown]
 # $\mu, \alpha, \beta_1, \beta_2 < 1$ say how slowly the past is forgotten, $\lambda$ how fast unused weights shrink, $\varepsilon$ keeps the quotient finite. At step $n$, $\hat m = m/(1-\beta_1^n)$ and $\hat r = r/(1-\beta_2^n)$: both started at 0 and were too small so far. (Polyak 1964; Sutskever et al. 2013; Tieleman & Hinton 2012; Kingma & Ba 2014, algorithm 1; Loshchilov & Hutter 2017, algorithm 2.) In code, a few lines each; `m` holds what is remembered:
 
-
 # %%
 def sgd(x, g, m, n, eta=0.01):
     return eta * g
@@ -318,7 +318,6 @@ for name, (update, make_torch) in oracles.items():
 #
 # **Predict** for $\kappa = 100$: how many steps does each need to come a million times closer?
 
-
 # %%
 def distances(make, start=(-3.5, 1.5), steps=2000, kappa=100.0) -> Tensor:
     surface, point = bowl(kappa), torch.tensor(start, dtype=F64)
@@ -330,6 +329,7 @@ def distances(make, start=(-3.5, 1.5), steps=2000, kappa=100.0) -> Tensor:
     return torch.stack(path).norm(dim=1)
 
 
+# %%
 root = math.sqrt(100)
 best_mu, best_eta = ((root - 1) / (root + 1)) ** 2, 4 / (1 + root) ** 2
 away = {
@@ -363,7 +363,8 @@ claim("SGD, η 1 % over 2/κ, 500 steps: times further off", too_far[-1] / too_f
 
 # %% [markdown]
 # *In the picture:* on a logarithmic axis, a constant factor a step is a straight line. One per cent over $2/\kappa$, and SGD flies off (grey). Adam was told nothing of $\kappa$: it divides each direction by the size of its own gradients, and swings on its way.
-#
+
+# %% [markdown]
 # **Race them yourself.** Three things to try; predict first:
 #
 # 1. Move *all learning rates ×* to 10. Who survives?
@@ -377,7 +378,8 @@ race
 
 # %% [markdown]
 # *In the picture:* the paths from the circle to one of four minima (stars), and how far above the minimum each is. All find the nearest star. RMSprop keeps swinging around it, and AdamW rests beside it: its decay pulls towards 0.
-#
+
+# %% [markdown]
 # <details><summary>What you should see</summary>
 #
 # 1. SGD, momentum and Nesterov leave the map. Adam's step has the size η whatever the slope, so ten times that is still on the map.
@@ -438,7 +440,6 @@ p, q = real.density(grid), fake.density(grid)
 #
 # Both ways, for some discriminator:
 
-
 # %%
 def some_D(x: Tensor) -> Tensor:
     return torch.sigmoid(x - 0.5)
@@ -497,7 +498,6 @@ claim("largest change of V(D*, G) by 200 random waves, nats", max(changes), high
 # %% [markdown]
 # Now a network, 1 → 32 → 32 → 1, which sees 256 real and 256 generated numbers a step and maximises $V$ by gradient. As in chapter 5 it gives scores, $D(x) = \sigma(\text{score})$; $-\log\sigma(s) = \operatorname{softplus}(-s)$.
 
-
 # %%
 def train_D(value, steps=1500) -> nn.Module:
     torch.manual_seed(0)
@@ -544,11 +544,11 @@ claim("mean |D − p/(p + q)| of the trained D, on data of both kinds", miss, hi
 claim("V of the trained D minus V of D*, nats", behind, -0.01, 0)
 
 # %% [markdown]
-# **Step 4: what is left for $G$.** Put $D^*$ into $V$, and double both denominators:
+# **Step 4: what is left for $G$.** Put $D^*$ into $V$, and write $p + q = 2m$:
 #
 # $$V(D^*, G) = \int p \log\frac{p}{p+q} + q \log\frac{q}{p+q}\,dx = -\log 4 + \int p \log\frac{p}{m} + q \log\frac{q}{m}\,dx$$
 #
-# with $m = (p+q)/2$: each term gained a $\log 2$. The integrals are Kullback–Leibler divergences, $\mathrm{KL}(p\,\|\,m) = \int p \log\frac{p}{m}\,dx$; half their sum is the **Jensen–Shannon divergence**, 0 if $p = q$, else positive (their eqs. 4–6):
+# $m = (p+q)/2$ is the average density; each 2 gave a $-\log 2$. The integrals are Kullback–Leibler divergences, $\mathrm{KL}(p\,\|\,m) = \int p \log\frac{p}{m}\,dx$; half their sum is the **Jensen–Shannon divergence**, 0 if $p = q$, else positive (their eqs. 4–6):
 #
 # $$V(D^*, G) = 2\,\mathrm{JSD}(p, q) - \log 4$$
 
@@ -573,6 +573,7 @@ V_equal = densities.gan_value(densities.optimal_discriminator(p, p), p, p, grid)
 claim("V of the trained D minus (2·JSD − log 4), nats", reached - 2 * jsd + math.log(4), -0.01, 0)
 claim("V(D*, G) for q = p, plus log 4, nats", V_equal + math.log(4), -1e-9, 1e-9)
 
+
 # %% [markdown]
 # So the game is about something: against a perfect discriminator, $G$ minimises a distance between two distributions, and its only best answer is to generate the data itself. Then $D^* = \frac12$ everywhere, and both parts of $V$ are $-\log 2$.
 #
@@ -580,7 +581,6 @@ claim("V(D*, G) for q = p, plus log 4, nats", V_equal + math.log(4), -1e-9, 1e-9
 
 # %% [markdown]
 # **Predict.** Train the article's own two networks (chapter 5) on real digits with either objective. With the printed one, what will $D$ say of a real digit? And what will $G$ draw?
-
 
 # %%
 def printed_value(score_real: Tensor, score_fake: Tensor) -> Tensor:  # −log σ(s) = softplus(−s)
@@ -614,7 +614,6 @@ def train_gan(d_value, steps: int, G_learns: bool = True):
 # %% [markdown]
 # In both, $G$ minimises $-\log D(G(z))$: for the printed objective that *is* its part of $V$, for the right one it is the variant that section 3 of the paper recommends (below). So the two runs differ in one sign only. First $D$ alone, against a generator that stands still; then both together.
 
-
 # %%
 judge = GeneratorJudge(digits, held_out)  # a classifier that reads digits, as in chapter 5
 z = torch.randn(1000, 100, generator=torch.Generator().manual_seed(1))
@@ -639,10 +638,10 @@ found = {name: findings(*pair) for name, pair in pairs.items()}
 plots.table(found)
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.3))
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.6))
 shown = {"untrained": "right, D alone", "right": "right, both", "printed": "printed, both"}
 for ax, (title, name) in zip(axes, shown.items(), strict=True):
-    plots.image_grid(pairs[name][0](z[:16]).detach(), columns=4, title=title, ax=ax)
+    plots.image_grid(pairs[name][0](z[:9]).detach(), columns=3, title=title, ax=ax)
 alt = (
     "Three grids of generated images: grey noise from the untrained generator, rough digits "
     "with the right objective, and striped noise with the printed one."
@@ -655,6 +654,10 @@ claim("printed, D alone: mean belief in real digits", alone["D(real)"], high=0.0
 claim("printed, D alone: mean belief in generated ones", alone["D(generated)"], high=0.05)
 claim("printed, both: mean belief in real digits", both["D(real)"], high=0.05)
 claim("printed, both: mean belief in generated ones", both["D(generated)"], low=0.95)
+G, D = pairs["printed, both"]
+slopes = torch.autograd.grad(F.softplus(-D(G(z))).mean(), list(G.parameters()))
+norm = torch.cat([slope.flatten() for slope in slopes]).norm()
+claim("printed, both: norm of the gradient left for G", norm, high=1e-3)
 claim("printed, both: digits covered", both["digits covered"], high=1)
 right, untrained = found["right, both"], found["right, D alone"]
 claim("right, D alone: mean belief in real digits", untrained["D(real)"], low=0.95)
@@ -664,7 +667,7 @@ claim("right, Fréchet over untrained", right["Fréchet"] / untrained["Fréchet"
 claim("printed, Fréchet over untrained", both["Fréchet"] / untrained["Fréchet"], low=0.8)
 
 # %% [markdown]
-# *In the picture:* snow, digits, and snow of another kind. With the printed signs, $D$'s part of the gradient is the same for real and generated images ("lower!"), so $D$ learns nothing that tells one from the other, and has nothing to pass on. In the joint run $G$ soon finds images of which $D$ is certain, $D(G(z)) \approx 1$ beside $D(x) \approx 0$ for the real ones: the judge has it exactly the wrong way round.
+# *In the picture:* snow, digits, and snow of another kind. With the printed signs $D$ is told "lower!" of real and generated images alike, so it learns nothing that tells one from the other, and has nothing to pass on. In the joint run $G$ finds noise of which $D$ is certain, $D(G(z)) \approx 1$ beside $D(x) \approx 0$: the judge has it the wrong way round, and there it stays. $-\log\sigma$ is flat at 1, so no gradient is left.
 
 # %% [markdown]
 # ### A gradient that vanishes · 饱和与不饱和
@@ -774,8 +777,9 @@ duel.run(steps=300)
 duel
 
 # %% [markdown]
-# *In the picture:* after 300 steps $D$ (green) follows $D^*$ (dashed), and $V(D, G)$ meets its ceiling. Each mark at the bottom is a generated sample; its height is the push that it gets, to the right if positive.
-#
+# *In the picture:* after 300 steps $D$ (green) follows $D^*$ (dashed) wherever samples fall, and $V(D, G)$ meets its ceiling. In the lowest panel each dot is a generated sample, its height the push that it gets: to the right if positive.
+
+# %% [markdown]
 # <details><summary>What you should see</summary>
 #
 # 1. Saturating: $G$ does not move, its gradient is next to nothing. Non-saturating: it walks to the data, takes their width, and rests.
@@ -802,12 +806,14 @@ claim("the answer, weights · values", weight @ value, 5, 6)
 
 
 # %% [markdown]
-# Check by hand: the scores are $2/\sqrt2$, 0 and $1.5/\sqrt2$; the weights are their exponentials divided by the sum; the answer lies between cat and dog. Every step is differentiable, so what to ask and what to answer can be *learned*. For $T$ queries, rows of a matrix, and $S$ keys and values (Vaswani et al. 2017, eq. 1):
+# Check by hand: the scores are $2/\sqrt2$, 0 and $1.5/\sqrt2$; the weights are their exponentials divided by the sum; the answer lies between cat's 4 and dog's 10, since mat counts for little. Every step is differentiable, so queries, keys and values can be *learned* functions of the words.
+
+# %% [markdown]
+# For $T$ queries, rows of a matrix, and $S$ keys and values (Vaswani et al. 2017, eq. 1):
 #
 # $$\operatorname{Attention}(Q, K, V) = \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt d}\right) V$$
 #
-# $Q$ is $T \times d$, $K$ is $S \times d$, $V$ is $S \times e$; the softmax acts on each row. First a loop, then the formula:
-
+# $Q$ is $T \times d$, $K$ is $S \times d$, $V$ has $S$ rows, one value each; the softmax acts on each row of the $T \times S$ scores. First a loop, then the formula:
 
 # %%
 def attention_by_loop(Q: Tensor, K: Tensor, V: Tensor) -> Tensor:
@@ -874,6 +880,23 @@ def exponent(x: Tensor, y: Tensor) -> float:
 claim("Var(q·k) grows as d to the power", exponent(widths, variance), 0.97, 1.03)
 claim("largest |Var(q·k/√d) − 1|", (variance / widths - 1).abs().max(), high=0.06)
 claim("Var(q·k/d) grows as d to the power", exponent(widths, variance / widths**2), -1.03, -0.97)
+
+# %% [markdown]
+# "Nearly 0" in numbers: how much of a gradient passes the softmax, the norm of $\partial w / \partial s$ for one row of weights $w$ and scores $s$, with and without the root.
+
+# %%
+q, k = (
+    torch.randn(200, 1, 1024, generator=generator),
+    torch.randn(200, 64, 1024, generator=generator),
+)
+scores = q @ k.transpose(-2, -1)  # 200 rows of 64 keys, d = 1024
+passes = [softmax_gradient(s.softmax(dim=-1)) for s in (scores, scores / math.sqrt(1024))]
+claim(
+    "share of rows that pass less than 0.05, not scaled", (passes[0] < 0.05).float().mean(), low=0.5
+)
+claim(
+    "share of rows that pass less than 0.05, with the root", (passes[1] < 0.05).float().mean(), 0, 0
+)
 
 # %% [markdown]
 # > **Erratum: the scaling.** The article prints $\operatorname{Attention}(Q,K,V) = \frac{1}{\sqrt{d_k}} \operatorname{softmax}\!\left(\frac{QK^\top}{d_k}\right) V$. Inside, $d$ in place of $\sqrt d$: scores of variance $1/d$, so the weights level out. Outside, a factor that shrinks the output.
@@ -965,7 +988,7 @@ claim("cross: largest difference to PyTorch's", error, high=1e-5)
 #
 # $$\operatorname{MultiHead}(x) = [\,\text{head}_1, \dots, \text{head}_H\,]\,W_O, \qquad \text{head}_h = \operatorname{Attention}(xW_Q^h, xW_K^h, xW_V^h)$$
 #
-# $x$ is $T \times D$, one row for each token; $W_Q^h, W_K^h, W_V^h$ are $D \times d$, $W_O$ is $D \times D$, all learned. First head by head, then all heads as one more axis.
+# $x$ is $T \times D$, one row for each *token* (word, or piece of one); $W_Q^h, W_K^h, W_V^h$ are $D \times d$, $W_O$ is $D \times D$, all learned. First head by head, then all heads as one more axis.
 
 # %%
 B, T, H, d = 2, 7, 3, 5
@@ -1040,7 +1063,6 @@ claim("with positions", (with_positions[0] - with_positions[1][:, shuffle]).abs(
 #
 # The angle between two turned vectors depends on the *difference* of their turns only: a score depends on the distance $m - n$, not on where the pair stands. As a product of complex numbers:
 
-
 # %%
 def turn(x: Tensor, start: int = 0) -> Tensor:
     """x (T, d), whose first row stands at position start."""
@@ -1051,16 +1073,14 @@ def turn(x: Tensor, start: int = 0) -> Tensor:
     return torch.view_as_real(turned).flatten(-2)
 
 
+# %%
 q, k = torch.randn(2, 9, 16, generator=torch.Generator().manual_seed(0))
 assert_close(turn(q), Rotary(16)(q))
 here, there = (turn(q, start) @ turn(k, start).T for start in (0, 100))
 absolute = [(q + PE) @ (k + PE).T for PE in (sinusoidal(109, 16)[:9], sinusoidal(109, 16)[100:])]
-claim(
-    "rotary: change of scores when all moves by 100 positions",
-    (here - there).abs().max(),
-    high=1e-3,
-)
-claim("sinusoidal, added: the same", (absolute[0] - absolute[1]).abs().max(), low=1)
+change, added = (here - there).abs().max(), (absolute[0] - absolute[1]).abs().max()
+claim("rotary: change of the scores when all moves by 100 positions", change, high=1e-3)
+claim("sinusoidal, added: change of the scores when all moves by 100", added, low=1)
 
 # %%
 PE, ones = sinusoidal(121, 64), torch.ones(121, 64)
@@ -1077,7 +1097,8 @@ claim("largest likeness 20 positions away or more, over that at 0", far, high=0.
 
 # %%
 figure, (ax, beside) = plt.subplots(1, 2, figsize=(10, 3.2))
-image = ax.imshow(PE.T, aspect="auto", cmap="cividis", origin="lower", vmin=-1, vmax=1)
+look = {"aspect": "auto", "cmap": "cividis", "origin": "lower", "interpolation": "nearest"}
+image = ax.imshow(PE[:61].T, vmin=-1, vmax=1, **look)
 figure.colorbar(image, ax=ax, label="PE(n, entry)")
 ax.set(xlabel="position n", ylabel="entry of the vector")
 beside.plot(torch.arange(-60, 61), likeness, color=plots.BLUE)
@@ -1096,10 +1117,10 @@ plots.show(figure, alt=alt)
 # %% [markdown]
 # ### What does length cost? · 长度的代价
 #
-# The formula makes $T \cdot S$ weights, and keeps them for the backward pass. A **fused** kernel walks over the keys in blocks, carries a running sum and maximum, and keeps only its output and one number a row (Rabe & Staats 2021; Dao et al. 2022). **Predict** both powers of $T = S$: memory, and time.
-#
-# What we count: the bytes of every tensor that PyTorch keeps for the backward pass, each once. PyTorch announces each through a hook; what a kernel uses and frees on its way is not in it.
+# The formula makes $T \cdot S$ weights, and keeps them for the backward pass. A **fused** kernel walks over the keys in blocks, carries a running sum and maximum, and keeps only its inputs, its output and one number a row (Rabe & Staats 2021; Dao et al. 2022). **Predict** both powers of $T = S$: memory, and time.
 
+# %% [markdown]
+# What we count: the bytes of every tensor that PyTorch keeps for the backward pass, each once. PyTorch announces each through a hook; what a kernel uses and frees on its way is not in it.
 
 # %%
 def kept_bytes(attend, T: int, d: int = 16) -> int:
@@ -1144,7 +1165,6 @@ plots.show(figure, alt=alt)
 # %% [markdown]
 # *In the picture:* on two logarithmic axes a power is a straight line, and its slope is the power: 2 and 1. Time is another matter: both compute $T \cdot S$ scores, so both should grow as $T^2$; the fused kernel is faster since it fetches less from memory. Your machine decides, so this cell's output is not saved:
 
-
 # %% tags=["machine"]
 def milliseconds(attend, T: int) -> float:
     qkv, times = torch.randn(3, 1, 1, T, 32), []
@@ -1168,20 +1188,21 @@ plots.table(rows)
 # One attention layer on your own sentence, in any script. Hover over the grid, or move in it with the arrow keys, to read single weights. Three things to try:
 #
 # 1. *head width d* 1024, then *scale scores by* the article's rule, then none. Watch the entropy.
-# 2. *sentence* "the cat saw the dog": compare the two rows of "the". Then *positions* sinusoidal.
-# 3. *split by* characters, *mask* causal, *positions* sinusoidal, *weights* trained: it learns English for a few seconds. Do the heads still look alike?
+# 2. *scale scores by* 1/√d again, *sentence* "the cat saw the dog": compare the two rows of "the". Then *positions* sinusoidal.
+# 3. Run the cell again. *split by* characters, *mask* causal, *positions* sinusoidal, *weights* trained: it learns English for a few seconds. Do the heads still look alike?
 
 # %%
 AttentionExplorer(text="the cat sat on the mat because it was tired")
 
 # %% [markdown]
 # *In the picture:* from left to right the stages $QK^\top$, scaled and masked, weights, output; each row is a query, each column a key. Below, all heads at a glance, and their entropy against the maximum. The weights are random: nothing here is understood, only computed.
-#
+
+# %% [markdown]
 # <details><summary>What you should see</summary>
 #
-# 1. With $1/\sqrt d$ it stays; with the article's rule every head reaches the dashed maximum; without scaling it nearly vanishes, and most rows look at one key.
-# 2. Without positions the rows are equal to the last digit. With them they differ.
-# 3. No: some heads look at the characters just before, others further back.
+# 1. With $1/\sqrt d$ it hardly moves; with the article's rule every head reaches the dashed maximum; without scaling it nearly vanishes, and most rows look at one key.
+# 2. Without positions the two rows are equal. With them they differ, in every head.
+# 3. No: all look nearer to themselves than random heads do, the first one nearest of all. What comes next in a word depends on its last letters.
 #
 # </details>
 
