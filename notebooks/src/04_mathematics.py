@@ -60,7 +60,7 @@ torch.set_num_threads(1)  # tensors this small gain nothing from a second thread
 # %% [markdown]
 # ### The symbols · 符号表
 #
-# The letters of the formulas are the names in the code. Two of them have two meanings, as in the papers.
+# The letters of the formulas are the names in the code. Three of them, $D$, $V$ and $q$, have two meanings, as in the papers.
 #
 # | | meaning | | meaning |
 # |---|---|---|---|
@@ -191,7 +191,7 @@ alt = (
 plots.show(figure, alt=alt)
 
 # %% [markdown]
-# *In the picture:* above, the loss; below, its slope, which is what training sees. The squared loss pushes harder the worse the error, without limit. All others push with a force of 1 at most. The last two never ask for a certain score, only for a lead.
+# *In the picture:* above, the loss; below, its slope, which is what training sees. The squared loss pushes harder the worse the error, without limit. All others push with a force of 1 at most. Those of ranking never ask for a certain score, only for a lead.
 #
 # **Predict.** One number has to stand for 1, 2, 3, 4 and 100. Which number does the squared loss choose, which the absolute loss? And what does the naive cross-entropy, $-\log(e^{s_t}/\sum_c e^{s_c})$, say of scores near 1000?
 
@@ -209,7 +209,7 @@ claim("the library's cross-entropy is log(1 + e⁻²)", stable, 0.1269, 0.127)
 
 
 # %% [markdown]
-# `nan`, "not a number": $e^{1000}$ is more than a computer's numbers hold. The library takes the largest score out of the sum first, which changes nothing but the rounding. Every fused loss in PyTorch does the same; so will attention.
+# `nan`, "not a number": $e^{1000}$ is more than a computer's numbers hold. The library takes the largest score out of the sum first, which changes nothing but the rounding. PyTorch's losses do the same, and so does its softmax.
 
 # %% [markdown]
 # ### Optimisers · 优化器
@@ -1163,7 +1163,7 @@ plots.show(figure, alt=alt)
 
 
 # %% [markdown]
-# *In the picture:* on two logarithmic axes a power is a straight line, and its slope is the power: 2 and 1. Time is another matter: both compute $T \cdot S$ scores, so both should grow as $T^2$; the fused kernel is faster since it fetches less from memory. Your machine decides, so this cell's output is not saved:
+# *In the picture:* on two logarithmic axes a power is a straight line, and its slope is the power: 2 and 1. Time is another matter: both compute $T \cdot S$ scores, so both should grow as about $T^2$. The fused kernel fetches less from memory; what that is worth, your machine decides, so this cell's output is not saved:
 
 # %% tags=["machine"]
 def milliseconds(attend, T: int) -> float:
