@@ -1,5 +1,8 @@
 """Explorers: pictures that follow the reader's hand."""
 
+from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
+from bigmodel_lib.widgets.gan_1d import GAN1D
 from bigmodel_lib.widgets.gan_lab import GANLab
+from bigmodel_lib.widgets.optimizer_race import OptimizerRace
 
-__all__ = ["GANLab"]
+__all__ = ["GAN1D", "AttentionExplorer", "GANLab", "OptimizerRace"]

@@ -1,0 +1,173 @@
+"""AttentionExplorer, driven without a kernel over the range of all of its controls."""
+
+import ipywidgets
+import numpy as np
+import pytest
+
+from bigmodel_lib.widgets import AttentionExplorer
+from bigmodel_lib.widgets.base import RefusedError
+
+
+@pytest.fixture
+def explorer():
+    return AttentionExplorer(D=16, d=4)
+
+
+def values_of(control):
+    if isinstance(control, ipywidgets.FloatLogSlider):
+        return [control.base**control.min, 1.0, control.base**control.max]
+    if isinstance(control, ipywidgets.Dropdown | ipywidgets.SelectionSlider):
+        return list(control.options)
+    return [control.min, (control.min + control.max) // 2, control.max]
+
+
+SLIDERS = ("length", "D", "H", "d", "rule", "temperature", "positions", "seed")
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_each_control_over_its_range(explorer, name):
+    for value in values_of(explorer.controls[name]):
+        if name == "d" and value == 1024:
+            continue  # 12 million numbers drawn, for nothing new
+        explorer.controls[name].value = value
+        explorer.run()
+        assert bytes(explorer.picture.value).startswith(b"\x89PNG")
+
+
+def test_every_control_is_driven_by_some_test(explorer):
+    others = {"text", "split", "mask", "weights", "head"}
+    assert set(explorer.controls) == set(SLIDERS) | others
+
+
+def test_every_head_can_be_looked_at(explorer):
+    explorer.controls["H"].value = 16
+    for head in range(1, 17):
+        explorer.controls["head"].value = head
+        explorer.run()
+        assert f"head {head} of 16" in explorer.summary.value
+
+
+def test_the_causal_mask_hides_the_future(explorer):
+    explorer.controls["mask"].value = "causal"
+    explorer.run()
+    weights = np.frombuffer(explorer.heatmap.values, dtype=np.float32).reshape(10, 10)
+    assert np.array_equal(np.isnan(weights), ~np.tri(10, dtype=bool))
+    np.testing.assert_allclose(np.nansum(weights, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "split", "tokens"),
+    [
+        ("猫坐在垫子上", "words", ["猫", "坐", "在", "垫", "子", "上"]),
+        ("ab cd", "characters", ["a", "b", " ", "c", "d"]),
+        ("Die Katze  saß", "words", ["Die", "Katze", "saß"]),
+        ("القطة نامت", "words", ["القطة", "نامت"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:no font installed")
+def test_any_script_is_split(explorer, text, split, tokens):
+    explorer.controls["text"].value = text
+    explorer.controls["split"].value = split
+    explorer.run()
+    assert explorer.heatmap.rows == [f"{i} {token}" for i, token in enumerate(tokens, 1)]
+
+
+def test_equal_words_begin_as_equal_vectors_whatever_their_place(explorer):
+    explorer.controls["text"].value = "cat dog cat"
+    explorer.run()
+    weights = np.frombuffer(explorer.heatmap.values, dtype=np.float32).reshape(3, 3)
+    np.testing.assert_allclose(weights[0], weights[2], rtol=1e-5)
+    np.testing.assert_allclose(weights[:, 0], weights[:, 2], rtol=1e-5)
+
+
+def test_the_length_says_what_is_left_out(explorer):
+    explorer.controls["length"].value = 4
+    explorer.run()
+    assert "on 4 tokens (6 more not shown)" in explorer.summary.value
+
+
+def test_measures_at_the_extremes(explorer):
+    explorer.controls["text"].value = "no word comes twice or two keys would tie"
+    explorer.controls["temperature"].value = 10.0
+    explorer.controls["rule"].value = "article"
+    explorer.controls["d"].value = 256
+    explorer.run()
+    view = explorer.compute()
+    assert view.entropy.mean() > 0.99 * view.highest_entropy
+    assert view.saturated == 0
+    explorer.controls["temperature"].value = 0.1
+    explorer.controls["rule"].value = "none"
+    explorer.run()
+    view = explorer.compute()
+    assert view.saturated > 0.8  # now and then two keys are nearly alike
+    assert view.gradient < 0.15
+
+
+def test_parameters_and_flops_by_hand(explorer):
+    view = explorer.compute()  # T = 10, D = 16, H = 4, d = 4
+    assert view.parameters == 4 * 16 * 16
+    assert view.flops == 2 * 10 * 16 * 64 + 4 * 10 * 10 * 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "control", "reason"),
+    [
+        ({"d": "D / H", "H": 3}, "H", "3 heads do not divide the model width 16"),
+        ({"d": 1, "positions": "rotary"}, "positions", "even head width; it is 1"),
+        ({"head": 5}, "head", "there are 4 heads"),
+        ({"text": "one"}, "text", "at least two tokens"),
+        ({"text": "a " * 65}, "text", "at most 64 tokens, got 65"),
+        ({"weights": "trained"}, "split", "know characters, not words"),
+        (
+            {"split": "characters", "weights": "trained"},
+            "mask",
+            "without the mask it sees the answer",
+        ),
+        (
+            {"split": "characters", "mask": "causal", "text": "猫 a", "weights": "trained"},
+            "text",
+            "do not know 猫",
+        ),
+    ],
+)
+def test_what_cannot_be_turns_red_and_the_last_good_picture_stays(
+    explorer, changes, control, reason
+):
+    for name, value in changes.items():
+        explorer.controls[name].value = value
+    before = bytes(explorer.picture.value)
+    with pytest.raises(RefusedError, match=reason):
+        explorer.run()
+    assert explorer.controls[control].layout.border_top
+    assert reason in explorer.status.value
+    assert bytes(explorer.picture.value) == before or len(changes) > 1
+
+
+def test_a_bad_first_choice_is_told():
+    with pytest.raises(ValueError, match="got 'heads'"):
+        AttentionExplorer(heads=2)
+
+
+def test_trained_weights_learn_and_the_picture_follows():
+    explorer = AttentionExplorer(
+        text="the following is a", split="characters", mask="causal", D=16, d=8, H=2
+    )
+    explorer.controls["weights"].value = "trained"
+    explorer.run(steps=3)
+    early = bytes(explorer.picture.value)
+    losses = explorer._run.history["loss"]
+    explorer.run(steps=60)
+    assert bytes(explorer.picture.value) != early
+    assert explorer._run.history["loss"][-10:].mean() < losses[0] - 0.5
+    assert "step 63 of 200" in explorer.status.value
+
+
+def test_training_runs_in_slices_and_ends():
+    explorer = AttentionExplorer(
+        text="abc", split="characters", mask="causal", D=8, d=2, H=1, weights="trained"
+    )
+    explorer.steps(198)
+    assert explorer._training
+    while explorer._tick():
+        pass
+    assert explorer._run.step == 200
