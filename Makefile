@@ -21,7 +21,7 @@ CELL_TIMEOUT ?= 120
 # soon as anything else needs a core: a browser beside the kernel, a second notebook.
 export OMP_WAIT_POLICY ?= passive
 
-START := notebooks/00_start.ipynb
+START := notebooks/index.ipynb
 CODE := $(wildcard bigmodel_lib tools tests benchmarks)
 
 .DEFAULT_GOAL := help

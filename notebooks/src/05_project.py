@@ -515,6 +515,7 @@ for ax, (name, drawn) in zip(axes, samples.items(), strict=True):
     plots.class_bars(judge.shares(drawn), train.class_names, ax=ax)
     ax.set_title(f"{name}: {scores[name].modes} of 10")
     ax.label_outer()
+    ax.set_ylim(0, 0.14)
 figure.tight_layout()
 alt = (
     "Bars of how often each digit is drawn with confidence, for four generators; only the"

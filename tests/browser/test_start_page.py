@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-START = "notebooks/00_start.ipynb"
+START = "notebooks/index.ipynb"
 
 
 def test_start_page_lists_the_chapters_and_checks_the_machine(jupyter, page):

@@ -115,9 +115,9 @@ def test_lab_opens_the_start_page_and_passes_options_on(copy):
     script(copy / ".venv" / "bin" / "python", 'echo "called: $*"')
     python = script(copy / "bin" / "python", "exit 0")
     result = make("lab", "ARGS=--no-browser", f"PYTHON={python.relative_to(copy)}", folder=copy)
-    lab = "-m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start.ipynb --no-browser"
+    lab = "-m jupyterlab --LabApp.default_url=/lab/tree/notebooks/index.ipynb --no-browser"
     assert f"called: {lab}\n" in result.stdout
-    assert (ROOT / "notebooks" / "00_start.ipynb").exists()
+    assert (ROOT / "notebooks" / "index.ipynb").exists()
 
 
 def test_test_runs_everything_and_ends_with_pytest(copy):

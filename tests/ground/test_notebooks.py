@@ -16,7 +16,7 @@ from jupytext.compare import compare_notebooks
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TEXTS = sorted((ROOT / "notebooks" / "src").glob("*.py"))
-START = ROOT / "notebooks" / "00_start.ipynb"
+START = ROOT / "notebooks" / "index.ipynb"
 VIEW = "application/vnd.jupyter.widget-view+json"
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
