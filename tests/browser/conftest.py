@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
+MINUTE = 60_000  # milliseconds
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic"]
@@ -24,8 +26,6 @@ def browser():
         if os.environ.get("CI"):
             pytest.fail("need Chromium for the browser tests in CI, found none on PATH")
         pytest.skip("no Chromium on PATH")
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS + OFFLINE)
         yield browser
@@ -92,3 +92,30 @@ def page(browser):
     )
     yield page
     page.close()
+
+
+class Reader:
+    """Opens notebooks and runs them, as a reader does."""
+
+    def __init__(self, page, address: str):
+        self.page, self.address = page, address
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.address.format(path=path))
+        expect(self.page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=MINUTE)
+
+    def run_all(self) -> None:
+        self.wait_until_idle(MINUTE)
+        self.page.wait_for_timeout(3000)  # ipykernel 7.3 loses what comes while it starts
+        self.page.locator(".jp-Notebook").click()
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+    def wait_until_idle(self, timeout: float) -> None:
+        indicator = self.page.locator(".jp-Notebook-ExecutionIndicator")
+        expect(indicator).to_have_attribute("data-status", "idle", timeout=timeout)
+
+
+@pytest.fixture
+def reader(page, jupyter):
+    return Reader(page, jupyter)

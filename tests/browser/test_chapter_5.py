@@ -9,25 +9,7 @@ from playwright.sync_api import expect
 ROOT = Path(__file__).parents[2]
 CHAPTER = "notebooks/05_project.ipynb"
 LAB = ".jp-OutputArea-output:has(button:text-is('Play'))"
-MINUTES = 60_000  # milliseconds
-
-
-def open_notebook(page, jupyter, path):
-    page.goto(jupyter.format(path=path))
-    expect(page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=MINUTES)
-
-
-def kernel_is_idle(page, timeout):
-    indicator = page.locator(".jp-Notebook-ExecutionIndicator")
-    expect(indicator).to_have_attribute("data-status", "idle", timeout=timeout)
-
-
-def run_all(page):
-    kernel_is_idle(page, MINUTES)  # ipykernel 7.3 loses what is asked of it while it starts
-    page.wait_for_timeout(3000)
-    page.locator(".jp-Notebook").click()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+MINUTE = 60_000  # milliseconds
 
 
 def picture(lab):
@@ -38,12 +20,12 @@ def step(lab):
     return int(re.search(r"step (\d+)", lab.locator(".widget-html-content").last.text_content())[1])
 
 
-def test_run_all_then_play_turn_a_knob_and_pause(jupyter, page, tmp_path):
-    open_notebook(page, jupyter, CHAPTER)
-    run_all(page)
+def test_run_all_then_play_turn_a_knob_and_pause(reader, page):
+    reader.open(CHAPTER)
+    reader.run_all()
     lab = page.locator(LAB)
-    expect(lab).to_be_attached(timeout=3 * MINUTES)
-    kernel_is_idle(page, 3 * MINUTES)
+    expect(lab).to_be_attached(timeout=3 * MINUTE)
+    reader.wait_until_idle(3 * MINUTE)
     assert page.locator(".jp-RenderedText[data-mime-type*='stderr']").count() == 0
     lab.scroll_into_view_if_needed()
 
@@ -71,14 +53,13 @@ def test_run_all_then_play_turn_a_knob_and_pause(jupyter, page, tmp_path):
     still = picture(lab)
     page.wait_for_timeout(1000)
     assert (step(lab), picture(lab)) == (stopped, still)
-    lab.screenshot(path=tmp_path / "gan_lab.png")
     assert page.errors == []
 
 
-def test_opened_without_running_it_shows_stills(jupyter, page):
+def test_opened_without_running_it_shows_stills(reader, page):
     cells = json.loads((ROOT / CHAPTER).read_text(encoding="utf-8"))["cells"]
     pictures = sum("image/png" in o.get("data", {}) for c in cells for o in c.get("outputs", []))
-    open_notebook(page, jupyter, CHAPTER)
+    reader.open(CHAPTER)
     images = page.locator(".jp-OutputArea img")
     expect(images).to_have_count(pictures)
     for image in images.all():
