@@ -613,7 +613,8 @@ def train_gan(d_value, steps: int, G_learns: bool = True):
 
 # %% [markdown]
 # In both, $G$ minimises $-\log D(G(z))$: for the printed objective that *is* its part of $V$, for the right one it is the variant that section 3 of the paper recommends (below). So the two runs differ in $D$'s objective only. Both push $D$ down on generated images; on real ones the right one pushes up, the printed one down. First $D$ alone, against a generator that stands still; then both together.
-#
+
+# %% [markdown]
 # Of each we ask what $D$ believes, how many of the ten *digits* are *covered* (a classifier is sure of some images of it), and the *Fréchet* distance of drawn from real images, as the classifier sees them: lower is better (chapter 5).
 
 # %%
