@@ -60,7 +60,7 @@ torch.set_num_threads(1)  # tensors this small gain nothing from a second thread
 # %% [markdown]
 # ### The symbols · 符号表
 #
-# The letters of the formulas are the names in the code. Three of them, $D$, $V$ and $q$, have two meanings, as in the papers.
+# The letters of the formulas are the names in the code. Some of them, $D$, $V$ and $q$ above all, mean one thing in one section and another in the next, as in the papers.
 #
 # | | meaning | | meaning |
 # |---|---|---|---|
@@ -79,7 +79,7 @@ torch.set_num_threads(1)  # tensors this small gain nothing from a second thread
 #
 # $$f = f_L \circ \dots \circ f_2 \circ f_1, \qquad f_l(h) = \varphi(W_l h + b_l)$$
 #
-# $h$ is what the layer before it computed (the input $x$ for $l = 1$), $W_l$ a matrix and $b_l$ a vector, both learned; $\varphi$ is a fixed function of one number, applied to each entry, such as $\tanh$. One entry of one layer is a weighted sum: a loop says so best. Three ways to write the same network:
+# $h$ is what the layer before it computed (the input $x$ for $l = 1$), $W_l$ a matrix and $b_l$ a vector, both learned; $\varphi$ is a fixed function of one number, applied to each entry, such as $\tanh$; the last layer goes without, so that its answer can be any number. One entry of one layer is a weighted sum: a loop says so best. Three ways to write the same network:
 
 # %%
 layers = [nn.Linear(3, 5), nn.Linear(5, 7), nn.Linear(7, 2)]
@@ -130,9 +130,9 @@ claim(
 # | regression: predict $t \in \mathbb{R}$ | $(y-t)^2$ | $2(y-t)$ |
 # | | $\lvert y-t\rvert$ | $\operatorname{sign}(y-t)$ |
 # | classification: which of $C$? | $\log\sum_c e^{s_c} - s_t$ | $\operatorname{softmax}(s) - \text{one-hot}(t)$ |
-# | ranking: $s_+$ before $s_-$ | $\log(1+e^{\,s_- - s_+})$ | $\mp\,\sigma(s_- - s_+)$ |
+# | ranking: $s_+$ before $s_-$ | $\log(1+e^{\,s_- - s_+})$ | for $s_+$: $-\sigma(s_- - s_+)$; for $s_-$: the opposite |
 #
-# Where $\operatorname{softmax}(s)_c = e^{s_c}/\sum_j e^{s_j}$ turns scores into probabilities (Bishop 2006, eqs. 4.108 and 4.109; Burges et al. 2005, eq. 3). The library holds three more: Huber, binary cross-entropy, margin.
+# Where $\operatorname{softmax}(s)_c = e^{s_c}/\sum_j e^{s_j}$ turns scores into probabilities, and $\text{one-hot}(t)$ is 1 at the true class $t$, 0 elsewhere (Bishop 2006, eqs. 4.108 and 4.109; Burges et al. 2005, eq. 3). The library holds three more: Huber, binary cross-entropy, margin.
 
 # %%
 scores, classes = torch.randn(13, 5), torch.randint(5, (13,))
@@ -214,7 +214,7 @@ claim("the library's cross-entropy is log(1 + e⁻²)", stable, 0.1269, 0.127)
 # %% [markdown]
 # ### Optimisers · 优化器
 #
-# An **optimiser** decides how far to go down the gradient $g$. All six below subtract something from each parameter; they differ in what they remember.
+# An **optimiser** decides how far to go down the gradient $g$. All six below subtract something from each parameter, here $x$; they differ in what they remember.
 #
 # | | remembers | subtracts |
 # |---|---|---|
@@ -226,7 +226,7 @@ claim("the library's cross-entropy is log(1 + e⁻²)", stable, 0.1269, 0.127)
 # | AdamW | as Adam | the same $+\ \eta\lambda x$ |
 
 # %% [markdown]
-# $\mu, \alpha, \beta_1, \beta_2 < 1$ say how slowly the past is forgotten, $\lambda$ how fast unused weights shrink, $\varepsilon$ keeps the quotient finite. At step $n$, $\hat m = m/(1-\beta_1^n)$ and $\hat r = r/(1-\beta_2^n)$: both started at 0 and were too small so far. (Polyak 1964; Sutskever et al. 2013; Tieleman & Hinton 2012; Kingma & Ba 2014, algorithm 1; Loshchilov & Hutter 2017, algorithm 2.) In code, a few lines each; `m` holds what is remembered:
+# $\mu, \alpha, \beta_1, \beta_2 < 1$ say how slowly the past is forgotten, $\lambda$ how fast unused weights shrink, $\varepsilon$ keeps the quotient finite. At step $n$, $\hat m = m/(1-\beta_1^n)$ and $\hat r = r/(1-\beta_2^n)$: both started at 0 and were too small so far. (Polyak 1964; Sutskever et al. 2013; Tieleman & Hinton 2012; Kingma & Ba 2014, algorithm 1; Loshchilov & Hutter 2017, algorithm 2.) Nesterov and AdamW stand as PyTorch writes them: the former rearranged, the latter with $\eta$ in front of $\lambda$. In code, a few lines each; `m` holds what is remembered:
 
 # %%
 def sgd(x, g, m, n, eta=0.01):
@@ -382,7 +382,7 @@ race
 # %% [markdown]
 # <details><summary>What you should see</summary>
 #
-# 1. SGD, momentum and Nesterov leave the map. Adam's step has the size η whatever the slope, so ten times that is still on the map.
+# 1. SGD, momentum and Nesterov leave the map. Adam's step has about the size η whatever the slope, so ten times that is still on the map.
 # 2. SGD and Nesterov: their η was chosen for κ = 10, and is now far over the limit.
 # 3. Nobody: exactly on the ridge the gradient along $y$ is 0. A little noise frees all of them. Noise is not only a nuisance.
 #
@@ -414,7 +414,7 @@ ax.set(xlabel="x, lowers xy", ylabel="y, raises xy", aspect="equal")
 plots.show(figure, alt="A spiral that starts at (1, 0) and winds outwards around a star at (0, 0).")
 
 # %% [markdown]
-# *In the picture:* they circle the balance (star) and drift away from it. From $(x, y)$ the step is $\eta\,(-y, x)$, at right angles to the way home. No choice of $\eta$ helps. This is why GAN losses hover rather than fall (chapter 5), and why the next section asks first what the balance *is*, before how to reach it.
+# *In the picture:* they circle the balance (star) and drift away from it. From $(x, y)$ the step is $\eta\,(-y, x)$, at right angles to the way home. No choice of $\eta$ helps. This is one reason why GAN losses hover rather than fall (chapter 5), and why the next section asks first what the balance *is*, before how to reach it.
 
 # %% [markdown]
 # ## 4.2 Deriving the GAN objective · 公式推导过程
@@ -454,7 +454,7 @@ assert_close(by_integral, densities.gan_value(some_D(grid), p, q, grid))
 claim("V by 200,000 samples minus V by the integral, nats", by_samples - by_integral, -0.01, 0.01)
 
 # %% [markdown]
-# **Step 2: one point at a time.** $D$ may choose its answer $y = D(x)$ at each $x$ separately, so it maximises $a \log y + b \log(1-y)$ with $a = p(x)$, $b = q(x)$. Slope zero: $\frac{a}{y} - \frac{b}{1-y} = 0$, so $y = \frac{a}{a+b}$. The second derivative, $-\frac{a}{y^2} - \frac{b}{(1-y)^2}$, is negative: a maximum, the only one.
+# **Step 2: one point at a time.** $D$ may choose its answer $y = D(x)$ at each $x$ separately, so it maximises $a \log y + b \log(1-y)$ with $a = p(x)$, $b = q(x)$. Slope zero: $\frac{a}{y} - \frac{b}{1-y} = 0$, so $y = \frac{a}{a+b}$. The second derivative, $-\frac{a}{y^2} - \frac{b}{(1-y)^2}$, is negative: a maximum, the only one (for $a, b > 0$; where both are 0, any answer is as good).
 
 # %%
 y = torch.linspace(0.001, 0.999, 999, dtype=F64)
@@ -496,7 +496,7 @@ claim("largest change of V(D*, G) by 200 random waves, nats", max(changes), high
 
 
 # %% [markdown]
-# Now a network, 1 → 32 → 32 → 1, which sees 256 real and 256 generated numbers a step and maximises $V$ by gradient. As in chapter 5 it gives scores, $D(x) = \sigma(\text{score})$; $-\log\sigma(s) = \operatorname{softplus}(-s)$.
+# Now a network, 1 → 32 → 32 → 1, which sees 256 real and 256 generated numbers a step and maximises $V$ by gradient. As in chapter 5 it gives scores, $D(x) = \sigma(s)$. With $\operatorname{softplus}(s) = \log(1+e^s)$, $-\log\sigma(s) = \operatorname{softplus}(-s)$ and $-\log(1-\sigma(s)) = \operatorname{softplus}(s)$.
 
 # %%
 def train_D(value, steps=1500) -> nn.Module:
@@ -575,7 +575,7 @@ claim("V(D*, G) for q = p, plus log 4, nats", V_equal + math.log(4), -1e-9, 1e-9
 
 
 # %% [markdown]
-# So the game is about something: against a perfect discriminator, $G$ minimises a distance between two distributions, and its only best answer is to generate the data itself. Then $D^* = \frac12$ everywhere, and both parts of $V$ are $-\log 2$.
+# So the game is about something: against a perfect discriminator, $G$ minimises a measure of how far two distributions are apart, and its only best answer is to generate the data itself. Then $D^* = \frac12$ everywhere, and both parts of $V$ are $-\log 2$.
 #
 # > **Erratum: the signs.** The article prints $V = \mathbb{E}_x[-\log D(x)] + \mathbb{E}_z[-\log D(G(z))]$ for $\min_G \max_D$. Maximising it, $D$ gains by being small on generated data **and on real data**: at each point $-(p+q)\log y$, which has no maximum, and grows without bound as $y \to 0$.
 
@@ -612,7 +612,10 @@ def train_gan(d_value, steps: int, G_learns: bool = True):
 
 
 # %% [markdown]
-# In both, $G$ minimises $-\log D(G(z))$: for the printed objective that *is* its part of $V$, for the right one it is the variant that section 3 of the paper recommends (below). So the two runs differ in one sign only. First $D$ alone, against a generator that stands still; then both together.
+# In both, $G$ minimises $-\log D(G(z))$: for the printed objective that *is* its part of $V$, for the right one it is the variant that section 3 of the paper recommends (below). So the two runs differ in $D$'s objective only. Both push $D$ down on generated images; on real ones the right one pushes up, the printed one down. First $D$ alone, against a generator that stands still; then both together.
+
+# %% [markdown]
+# Of each we ask what $D$ believes, how many of the ten *digits* are *covered* (a classifier is sure of some images of it), and the *Fréchet* distance of drawn from real images, as the classifier sees them: lower is better (chapter 5).
 
 # %%
 judge = GeneratorJudge(digits, held_out)  # a classifier that reads digits, as in chapter 5
@@ -667,7 +670,7 @@ claim("right, Fréchet over untrained", right["Fréchet"] / untrained["Fréchet"
 claim("printed, Fréchet over untrained", both["Fréchet"] / untrained["Fréchet"], low=0.8)
 
 # %% [markdown]
-# *In the picture:* snow, digits, and snow of another kind. With the printed signs $D$ is told "lower!" of real and generated images alike, so it learns nothing that tells one from the other, and has nothing to pass on. In the joint run $G$ finds noise of which $D$ is certain, $D(G(z)) \approx 1$ beside $D(x) \approx 0$: the judge has it the wrong way round, and there it stays. $-\log\sigma$ is flat at 1, so no gradient is left.
+# *In the picture:* snow, digits, and snow of another kind. With the printed signs $D$ is told "lower!" of real and generated images alike, so nothing asks it to tell one from the other, and it has nothing useful to pass on. In the joint run $G$ finds noise of which $D$ is certain, $D(G(z)) \approx 1$ beside $D(x) \approx 0$: the judge has it the wrong way round, and there it stays. $-\log D$ is flat at $D = 1$, for $D$ and for $G$: neither has a gradient left there.
 
 # %% [markdown]
 # ### A gradient that vanishes · 饱和与不饱和
@@ -783,7 +786,7 @@ duel
 # <details><summary>What you should see</summary>
 #
 # 1. Saturating: $G$ does not move, its gradient is next to nothing. Non-saturating: it walks to the data, takes their width, and rests.
-# 2. On one hump, with its width; the other is given up. That is *mode collapse*, and $V$ stays above $-\log 4$.
+# 2. On one hump, with its width; the other is given up, and $V(D^*, G)$ stays above $-\log 4$. A single Gaussian cannot have both; when a network that could does the same, it is called *mode collapse*.
 # 3. It sinks to 0 for all $x$, real data included; the true $V$ falls off its axis, and $G$ gets no useful push.
 #
 # </details>
@@ -806,7 +809,7 @@ claim("the answer, weights · values", weight @ value, 5, 6)
 
 
 # %% [markdown]
-# Check by hand: the scores are $2/\sqrt2$, 0 and $1.5/\sqrt2$; the weights are their exponentials divided by the sum; the answer lies between cat's 4 and dog's 10, since mat counts for little. Every step is differentiable, so queries, keys and values can be *learned* functions of the words.
+# Check by hand: the scores are $2/\sqrt2$, 0 and $1.5/\sqrt2$ (the root of the width, 2; why, in a moment); the weights are their exponentials divided by the sum; the answer lies between cat's 4 and dog's 10, since mat counts for little. Every step is differentiable, so queries, keys and values can be *learned* functions of the words.
 
 # %% [markdown]
 # For $T$ queries, rows of a matrix, and $S$ keys and values (Vaswani et al. 2017, eq. 1):
@@ -1037,7 +1040,7 @@ for name, (result, (oracle, _weights)) in answers.items():
 #
 # **Predict.** Shuffle the words of a sentence. What happens to the output of attention at each word?
 #
-# It moves with its word and does not change: scores and averages know no order (*permutation equivariance*). "Dog bites man" is "man bites dog" unless each word carries its position. **Sinusoidal** positions add to token $n$, with $i = 0 \dots D/2 - 1$ (section 3.5),
+# Without a mask it moves with its word and does not change: scores and averages know no order (*permutation equivariance*). A causal mask does tell the first word from the last. "Dog bites man" is "man bites dog" unless each word carries its position. **Sinusoidal** positions add to token $n$, with $i = 0 \dots D/2 - 1$ (section 3.5),
 #
 # $$PE(n, 2i) = \sin(n/10000^{2i/D}), \qquad PE(n, 2i+1) = \cos(n/10000^{2i/D})$$
 
@@ -1112,7 +1115,7 @@ plots.show(figure, alt=alt)
 
 
 # %% [markdown]
-# *In the picture:* left, every position (a column) has its own pattern: quick waves below tell neighbours apart, slow ones further up the regions; at the top they hardly move ($\sin \approx 0$ beside $\cos \approx 1$, hence the stripes). Right: a position is most like its neighbours, equally to both sides. The curve is $\sum_i \cos((m-n)\theta_i)$, for added and for turned positions alike: near ones fit best before any learning.
+# *In the picture:* left, every position (a column) has its own pattern: quick waves below tell neighbours apart, slow ones further up the regions; at the top they hardly move ($\sin \approx 0$ beside $\cos \approx 1$, hence the stripes). Right: a position is most like its neighbours, equally to both sides. The curve is $\sum_i \cos((m-n)\theta_i)$; doubled, it is also the score of a rotary query and key that are both all ones. Other vectors, and the learned matrices between, can prefer other distances.
 
 # %% [markdown]
 # ### What does length cost? · 长度的代价
@@ -1195,7 +1198,7 @@ plots.table(rows)
 AttentionExplorer(text="the cat sat on the mat because it was tired")
 
 # %% [markdown]
-# *In the picture:* from left to right the stages $QK^\top$, scaled and masked, weights, output; each row is a query, each column a key. Below, all heads at a glance, and their entropy against the maximum. The weights are random: nothing here is understood, only computed.
+# *In the picture:* from left to right the stages $QK^\top$, scaled and masked, weights, output; red is positive, blue negative. In the first three, each row is a query, each column a key. Below, all heads at a glance, and their entropy against the maximum. The weights are random: nothing here is understood, only computed.
 
 # %% [markdown]
 # <details><summary>What you should see</summary>
@@ -1212,7 +1215,7 @@ AttentionExplorer(text="the cat sat on the mat because it was tired")
 # - Networks are compositions; a loss turns the task into a gradient; six optimisers differ in what they remember. Each was equal to PyTorch's to the rounding.
 # - A GAN's $D$ estimates $p/(p+q)$, and the best $G$ minimises $2\,\mathrm{JSD} - \log 4$. With the article's signs there is no best $D$, and nothing is learned.
 # - Attention is $\operatorname{softmax}(QK^\top/\sqrt d)\,V$: the root keeps the scores' variance at 1. The article's version levels the weights and shrinks the output.
-# - Attention knows no order without positions; its memory grows as $T^2$ if written as printed, as $T$ if fused.
+# - Without positions, attention without a mask knows no order; its memory grows as $T^2$ if written as printed, as $T$ if fused.
 
 # %% [markdown]
 # ## Exercises · 练习
