@@ -314,13 +314,13 @@ class OptimizerRace(Explorer):
 
 def _controls() -> dict[str, ipywidgets.Widget]:
     floats, logs = ipywidgets.FloatSlider, ipywidgets.FloatLogSlider
-    rate = {"base": 10, "step": 0.1, "readout_format": ".1e", "layout": {"width": "225px"}}
+    rate = {"base": 10, "step": 0.1, "readout_format": ".1e", "layout": {"width": "180px"}}
     mean = {"min": 0.0, "max": 0.999, "step": 0.001, "readout_format": ".3f"}
     surfaces = [(_(name), name) for name in SURFACES]
     controls = {
         **{name: _button(text) for name, text in _BUTTONS.items()},
         "steps": described(
-            ipywidgets.IntSlider, "steps shown", value=0, max=LAST, layout={"width": "360px"}
+            ipywidgets.IntSlider, "steps shown", value=0, max=LAST, layout={"width": "260px"}
         ),
         "speed": described(
             ipywidgets.SelectionSlider,
@@ -345,7 +345,7 @@ def _controls() -> dict[str, ipywidgets.Widget]:
         "weight_decay": described(floats, "AdamW weight decay λ", value=0.01, max=1, step=0.01),
     }
     for use, name in USES.items():
-        layout = {"width": "115px"}
+        layout = {"width": "105px"}
         controls[use] = described(
             ipywidgets.Checkbox, name, value=True, indent=False, layout=layout
         )

@@ -15,7 +15,8 @@ from playwright.sync_api import expect, sync_playwright
 
 MINUTE = 60_000  # milliseconds
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic"]
 OFFLINE = ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
 
