@@ -371,3 +371,18 @@ def test_other_data_changes_the_real_images_beside_the_generated(lab, monkeypatc
     lab.run()
     gan_lab._load.cache_clear()
     assert not np.array_equal(tile(lab), before)
+
+
+def test_rewind_of_two_runs_where_one_was_loaded(lab):
+    lab.run(steps=7)
+    click(lab, "save")
+    lab.run()
+    lab.controls["compare"].value = True
+    lab.run(steps=2)
+    lab.controls["edit"].value = "A"
+    click(lab, "load")
+    lab.run()
+    assert [run.step for run in lab.runs] == [7, 2]
+    click(lab, "rewind")
+    lab.run()
+    assert [run.step for run in lab.runs] == [7, 0]
