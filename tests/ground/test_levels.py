@@ -17,6 +17,7 @@ LEVELS = {
     "data": 1,
     "training": 2,
     "claims": 2,
+    "counting": 2,
     "metrics": 2,
     "plots": 3,
     "widgets": 4,
