@@ -1237,5 +1237,6 @@ AttentionExplorer(text="the cat sat on the mat because it was tired")
 # - Kingma & Ba 2014, *Adam*, [arXiv:1412.6980](https://arxiv.org/abs/1412.6980); Loshchilov & Hutter 2017, *AdamW*, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101)
 # - Polyak 1964, USSR Comput. Math. Math. Phys. 4(5); Sutskever et al. 2013, *On the importance of initialization and momentum*, ICML; Tieleman & Hinton 2012, lecture 6.5 (RMSprop)
 # - Bishop 2006, *Pattern Recognition and Machine Learning*, section 4.3; Burges et al. 2005, *Learning to Rank using Gradient Descent*, ICML
-#
+
+# %% [markdown]
 # **The code:** [models/losses.py](../bigmodel_lib/models/losses.py), [models/surfaces.py](../bigmodel_lib/models/surfaces.py), [training/optim.py](../bigmodel_lib/training/optim.py), [models/densities.py](../bigmodel_lib/models/densities.py), [models/gan.py](../bigmodel_lib/models/gan.py), [models/attention.py](../bigmodel_lib/models/attention.py), [models/positions.py](../bigmodel_lib/models/positions.py), [widgets/optimizer_race.py](../bigmodel_lib/widgets/optimizer_race.py), [widgets/gan_1d.py](../bigmodel_lib/widgets/gan_1d.py), [widgets/attention_explorer.py](../bigmodel_lib/widgets/attention_explorer.py).

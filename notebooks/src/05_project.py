@@ -507,7 +507,7 @@ claim("recall of the untrained generator", untrained.recall, high=0.05)
 claim("novelty of noisy copies", scores["noisy copies"].novelty, high=0.1)
 
 # %% [markdown]
-# Knowing the class helps most: it splits one hard problem into ten easier ones. All this is one seed, and the Fréchet distance of one recipe varies by some tens of per cent from seed to seed: the order of the first three may change, the lead of the last does not. *In the picture:* which digits each generator draws too seldom (dashed: the fair share).
+# Knowing the class helps most: it splits one hard problem into ten easier ones. All this is one seed; exercise 1 asks what another one changes. *In the picture:* which digits each generator draws too seldom (dashed: the fair share).
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(12, 2.5), sharey=True)
@@ -598,5 +598,6 @@ plots.show(figure, alt=alt)
 # - Kynkäänniemi et al. 2019, *Improved Precision and Recall*, [arXiv:1904.06991](https://arxiv.org/abs/1904.06991)
 # - Meehan, Chaudhuri & Dasgupta 2020, *Data-Copying*, [arXiv:2004.05675](https://arxiv.org/abs/2004.05675)
 # - Alpaydin & Kaynak 1998, *Cascading Classifiers*, Kybernetika 34(4), 369–374; LeCun et al. 1998, Proc. IEEE 86(11) (MNIST)
-#
+
+# %% [markdown]
 # **The code:** [models/gan.py](../bigmodel_lib/models/gan.py), [training/gan.py](../bigmodel_lib/training/gan.py), [training/run.py](../bigmodel_lib/training/run.py), [metrics.py](../bigmodel_lib/metrics.py), [widgets/gan_lab.py](../bigmodel_lib/widgets/gan_lab.py).
