@@ -1,24 +1,16 @@
 """AttentionExplorer, driven without a kernel over the range of all of its controls."""
 
-import ipywidgets
 import numpy as np
 import pytest
 
 from bigmodel_lib.widgets import AttentionExplorer
 from bigmodel_lib.widgets.base import RefusedError
+from tests.driving import values_of
 
 
 @pytest.fixture
 def explorer():
     return AttentionExplorer(D=16, d=4)
-
-
-def values_of(control):
-    if isinstance(control, ipywidgets.FloatLogSlider):
-        return [control.base**control.min, 1.0, control.base**control.max]
-    if isinstance(control, ipywidgets.Dropdown | ipywidgets.SelectionSlider):
-        return list(control.options)
-    return [control.min, (control.min + control.max) // 2, control.max]
 
 
 SLIDERS = ("length", "D", "H", "d", "rule", "temperature", "positions", "seed")

@@ -2,7 +2,6 @@
 
 import math
 
-import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -12,35 +11,14 @@ from bigmodel_lib.widgets import GAN1D
 from bigmodel_lib.widgets import gan_1d as module
 from bigmodel_lib.widgets.base import RefusedError
 from bigmodel_lib.widgets.gan_1d import ARTICLE, CORRECT, NON_SATURATING, OPTIMAL, SATURATING
+from tests.driving import PNG, click, tick, values_of
 
-PNG = b"\x89PNG"
 BUTTONS = ("play", "pause", "step", "step_g", "reset")
 
 
 @pytest.fixture
 def gan():
     return GAN1D()
-
-
-def click(gan, *names):
-    for name in names:
-        gan.controls[name].click()
-
-
-def tick(gan, times=1):
-    """What the kernel's loop does between two messages."""
-    for _ in range(times):
-        gan._tick()
-
-
-def values_of(control):
-    if isinstance(control, ipywidgets.FloatLogSlider):
-        return [control.base**control.min, 3e-3, control.base**control.max]
-    if isinstance(control, ipywidgets.Dropdown | ipywidgets.SelectionSlider):
-        return [value for _, value in control._options_full]
-    if isinstance(control, ipywidgets.ToggleButton):
-        return [True, False]
-    return [control.min, (control.min + control.max) / 3, control.max]
 
 
 @pytest.mark.parametrize("g_learns", [False, True])

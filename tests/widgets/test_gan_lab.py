@@ -9,35 +9,13 @@ from torch import nn
 from bigmodel_lib.models.gan import ConvGenerator, MLPDiscriminator, MLPGenerator
 from bigmodel_lib.widgets import GANLab
 from bigmodel_lib.widgets.base import RefusedError
-
-PNG = b"\x89PNG"
+from tests.driving import PNG, click, tick, values_of
 
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # its files go here
     return GANLab(architecture="article")
-
-
-def click(lab, *names):
-    for name in names:
-        lab.controls[name].click()
-
-
-def tick(lab, times=1):
-    """What the kernel's loop does between two messages."""
-    for _ in range(times):
-        lab._tick()
-
-
-def values_of(control):
-    if isinstance(control, ipywidgets.FloatLogSlider):
-        return [control.base**control.min, 3e-4, control.base**control.max]
-    if isinstance(control, ipywidgets.Dropdown | ipywidgets.SelectionSlider):
-        return list(control.options)
-    if isinstance(control, ipywidgets.ToggleButton):
-        return [True, False]
-    return [control.min, (control.min + control.max) // 2, control.max]
 
 
 VALUE_CONTROLS = [

@@ -1,6 +1,5 @@
 """OptimizerRace, driven without a kernel over the range of all of its controls."""
 
-import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -10,43 +9,14 @@ from bigmodel_lib.training.optim import OPTIMIZERS
 from bigmodel_lib.widgets import OptimizerRace
 from bigmodel_lib.widgets import optimizer_race as module
 from bigmodel_lib.widgets.base import RefusedError
+from tests.driving import PNG, click, settle, tick, values_of
 
-PNG = b"\x89PNG"
 BUTTONS = ("play", "pause", "step", "reset", "suggest")
 
 
 @pytest.fixture
 def race():
     return OptimizerRace()
-
-
-def click(race, *names):
-    for name in names:
-        race.controls[name].click()
-
-
-def tick(race, times=1):
-    """What the kernel's loop does between two messages."""
-    for _ in range(times):
-        race._tick()
-
-
-def settle(race):
-    """Ticks until there is nothing to do, as in the kernel's loop."""
-    for _ in range(1000):
-        if not race._tick():
-            return
-    raise AssertionError("the race never rests")
-
-
-def values_of(control):
-    if isinstance(control, ipywidgets.FloatLogSlider):
-        return [control.base**control.min, 0.03, control.base**control.max]
-    if isinstance(control, ipywidgets.Dropdown | ipywidgets.SelectionSlider):
-        return [value for _, value in control._options_full]
-    if isinstance(control, ipywidgets.Checkbox):
-        return [False, True]
-    return [control.min, (control.min + control.max) // 2, control.max]
 
 
 VALUE_CONTROLS = [*module.SETTINGS, "steps", "speed"]

@@ -1,0 +1,43 @@
+"""How tests move an explorer's controls, without a kernel and as its loop would."""
+
+import ipywidgets
+
+PNG = b"\x89PNG"
+
+
+def values_of(control: ipywidgets.Widget) -> list:
+    """Values over a control's whole range: every option, both states, or ends and middle."""
+    if isinstance(control, ipywidgets.Dropdown | ipywidgets.SelectionSlider | ipywidgets.Select):
+        return [value for _, value in control._options_full]
+    if isinstance(control, ipywidgets.Checkbox | ipywidgets.ToggleButton):
+        return [not control.value, control.value]
+    if isinstance(control, ipywidgets.FloatLogSlider):
+        return [
+            control.base**e for e in (control.min, (control.min + control.max) / 2, control.max)
+        ]
+    if isinstance(control, ipywidgets.IntRangeSlider | ipywidgets.FloatRangeSlider):
+        middle = (control.min + control.max) // 2
+        return [(control.min, middle), (middle, control.max), (control.min, control.max)]
+    middle = (control.min + control.max) / 2
+    is_float = isinstance(control, ipywidgets.FloatSlider | ipywidgets.BoundedFloatText)
+    return [control.min, middle if is_float else int(middle), control.max]
+
+
+def click(explorer, *names: str) -> None:
+    """Press buttons, in this order."""
+    for name in names:
+        explorer.controls[name].click()
+
+
+def tick(explorer, times: int = 1) -> None:
+    """What the kernel's loop does between two messages, so many times."""
+    for _ in range(times):
+        explorer._tick()
+
+
+def settle(explorer) -> None:
+    """Ticks until there is nothing to do, as in the kernel's loop."""
+    for _ in range(1000):
+        if not explorer._tick():
+            return
+    raise AssertionError("the explorer never rests")
