@@ -104,7 +104,7 @@ def test_exponents_are_those_of_table_2(number, exponent):
     assert approach(number).b == pytest.approx(1 - exponent, abs=0.005)
 
 
-@pytest.mark.parametrize(("number", "tolerance"), [(1, 0.05), (2, 0.07), (3, 0.20)])
+@pytest.mark.parametrize(("number", "tolerance"), [(1, 0.08), (2, 0.08), (3, 0.20)])
 def test_budgets_and_tokens_are_those_of_tables_3_and_a3(number, tolerance):
     """Approaches 1 and 2 are lines through the table; approach 3 comes from eq. 4 alone."""
     N = np.array(HOFFMANN_SIZES)
