@@ -13,13 +13,17 @@ class Growth:
     Attributes:
         slope: doublings a year.
         slope_range: its confidence interval.
-        intercept: log₂ of the size in year 0 of the calendar.
-        level: of the interval.
+        centre: mean year of the models, where the line is surest.
+        height: log₂ of the fitted size in that year.
+        height_range: its confidence interval.
+        level: of the intervals.
     """
 
     slope: float
     slope_range: tuple[float, float]
-    intercept: float
+    centre: float
+    height: float
+    height_range: tuple[float, float]
     level: float
 
     @property
@@ -41,15 +45,29 @@ class Growth:
 
     def size(self, year):
         """The fitted size in a year, numbers or arrays."""
-        return 2.0 ** (self.intercept + self.slope * np.asarray(year, float))
+        return 2.0 ** self._log(year)
+
+    def size_range(self, year):
+        """Confidence interval of the line in a year: (low, high), each a number or an array.
+
+        The errors of height and slope are independent, so their squares add up.
+        """
+        away = np.asarray(year, float) - self.centre
+        reach = np.hypot(
+            self.height_range[1] - self.height, (self.slope_range[1] - self.slope) * away
+        )
+        return 2.0 ** (self._log(year) - reach), 2.0 ** (self._log(year) + reach)
+
+    def _log(self, year):
+        return self.height + self.slope * (np.asarray(year, float) - self.centre)
 
 
 def fit_growth(years, sizes, level: float = 0.95) -> Growth:
     """Fit a doubling time by linear regression of log₂ size on the year.
 
-    slope ± t · standard error, with Student's t for n − 2 degrees of freedom. The interval is
-    that of a regression whose residuals are independent; landmark models are chosen by hand, so
-    it speaks of these models and not of all that were built.
+    Least squares; estimate ± t · standard error, with Student's t for n − 2 degrees of freedom,
+    as if the residuals were independent. Landmark models are chosen by hand, so the interval
+    speaks of these models and not of all that were built.
 
     Args:
         years, sizes: of n models; sizes positive.
@@ -63,7 +81,20 @@ def fit_growth(years, sizes, level: float = 0.95) -> Growth:
         raise ValueError(f"need sizes above 0, got {sizes}")
     if len(years) < 3 or len(np.unique(years)) < 2:
         raise ValueError(f"need three models or more, not all of one year; got years {years}")
-    fit = stats.linregress(years, np.log2(sizes))
-    reach = stats.t.ppf((1 + level) / 2, len(years) - 2) * fit.stderr
-    span = float(fit.slope - reach), float(fit.slope + reach)
-    return Growth(float(fit.slope), span, float(fit.intercept), level)
+    x, y, n = years - years.mean(), np.log2(sizes), len(years)
+    slope, height = x @ y / (x @ x), y.mean()
+    rest = y - height - slope * x
+    variance = rest @ rest / (n - 2)
+    quantile = stats.t.ppf((1 + level) / 2, n - 2)
+    return Growth(
+        slope=float(slope),
+        slope_range=_around(slope, quantile * np.sqrt(variance / (x @ x))),
+        centre=float(years.mean()),
+        height=float(height),
+        height_range=_around(height, quantile * np.sqrt(variance / n)),
+        level=level,
+    )
+
+
+def _around(middle: float, reach: float) -> tuple[float, float]:
+    return float(middle - reach), float(middle + reach)
