@@ -16,7 +16,7 @@ from bigmodel_lib.widgets.canvas import Canvas
 
 WIDTH, HEIGHT = 960, 520
 N_RANGE, D_RANGE = (1e7, 1e15), (1e9, 1e15)
-RATIO_RANGE = (0.005, 1000)
+RATIO_RANGE = (0.002, 1000)
 CURVE = 101  # points of the fitted line
 MOST_NAMES = 4  # smallest, largest, furthest below and above the line
 NEAR = 1.5  # within this factor of the best number of tokens, a model counts as well trained
@@ -146,10 +146,10 @@ class _Timeline:
 
     def draw(self, view: TimelineView) -> str:
         """Names, and with other models points, line, band and limits anew."""
-        models = (*view.years, *view.sizes)
-        if models != self._drawn:
+        shown = (view.title, view.count, *view.years, *view.sizes)
+        if shown != self._drawn:
             self._take_models(view)
-            self._drawn = models
+            self._drawn = shown
         self._name(view)
         return _timeline_summary(view)
 
@@ -274,7 +274,7 @@ class _Laws:
         if view.surface is None:
             return
         N, D, loss = view.surface
-        levels = loss.min() * np.geomspace(1.01, 3, 14)
+        levels = loss.min() * (1 + np.geomspace(0.01, 2, 16))
         self._contours = self._map.contour(N, D, loss, levels, cmap="viridis", linewidths=0.9)
         self._map.clabel(self._contours, levels[::2], fontsize=7, fmt="%.2f")
 

@@ -137,6 +137,13 @@ def test_a_chosen_model_carries_its_name_where_it_is_shown(timeline):
     assert "none of those shown" in words(timeline)
 
 
+def test_the_axis_says_which_parameters_count_even_where_both_are_the_same(timeline):
+    move(timeline, family="CNN", count="those that work on a token")
+    assert "those that work on a token" in timeline._picture._timeline._ax.get_ylabel()
+    move(timeline, count="all that it learns")
+    assert "all that it learns" in timeline._picture._timeline._ax.get_ylabel()
+
+
 def test_two_models_are_too_few_for_a_line(timeline):
     move(timeline, family="perceptron")
     picture = timeline._picture._timeline
