@@ -18,6 +18,8 @@ LEVELS = {
     "training": 2,
     "claims": 2,
     "counting": 2,
+    "growth": 2,
+    "scaling": 2,
     "metrics": 2,
     "plots": 3,
     "widgets": 4,
