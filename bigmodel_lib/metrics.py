@@ -5,7 +5,6 @@ covariance loses digits in float32, and MPS has no float64.
 """
 
 import functools
-import math
 import warnings
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from bigmodel_lib.data.download import cache_folder
 from bigmodel_lib.models.cnn import DigitCNN
 from bigmodel_lib.training.checkpoint import CheckpointError, load_tensors, save_tensors
 from bigmodel_lib.training.classifier import ClassifierRun
+from bigmodel_lib.training.schedule import cosine
 
 # --- the feature space: a digit classifier, trained in seconds and cached ---
 
@@ -55,8 +55,8 @@ def train_digit_classifier(data: LabelledImages) -> DigitCNN:
         torch.manual_seed(CLASSIFIER_SEED)
         classifier = DigitCNN()
     run = ClassifierRun(classifier, data, seed=CLASSIFIER_SEED)
-    for record in run.take(CLASSIFIER_STEPS):
-        run.settings.lr = 1.5e-3 * (1 + math.cos(math.pi * record.step / CLASSIFIER_STEPS))
+    for _ in cosine(run, CLASSIFIER_STEPS, lr=3e-3):
+        pass
     return classifier.eval()
 
 

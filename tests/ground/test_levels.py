@@ -18,6 +18,7 @@ LEVELS = {
     "training": 2,
     "claims": 2,
     "counting": 2,
+    "power_law": 2,
     "growth": 2,
     "scaling": 2,
     "metrics": 2,
