@@ -168,8 +168,10 @@ class VAELab(Player):
 
     def steps(self, count: int) -> None:
         """Train so many steps."""
+        if count:
+            self._look = None  # before: a step that fails takes the run back
         for _record in self.training.take(count):
-            self._look = None
+            pass
 
     @torch.no_grad()
     def compute(self) -> VAEView:
