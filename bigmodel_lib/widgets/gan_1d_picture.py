@@ -93,7 +93,7 @@ class GAN1DPicture:
             line.set_data(x, values[shown])
         self._rug.set_data(view.samples, np.full(len(view.samples), 0.055))
         tallest = max(view.p.max(), view.q.max())
-        self._limit(self._densities, (-SIDE, SIDE), (0, _round_up(tallest * 1.05)))
+        self.canvas.limit(self._densities, (-SIDE, SIDE), (0, _round_up(tallest * 1.05)))
         self._draw_push(view, shown)
         self._draw_value(view)
         self._draw_numbers(view)
@@ -179,7 +179,7 @@ class GAN1DPicture:
             self._push_dots[name].set_data(view.samples, view.pushes[name])
         largest = max(np.abs(values).max() for values in view.pushes.values())
         limit = _round_up(1.15 * largest)
-        self._limit(self._push, (-SIDE, SIDE), (-limit, limit))
+        self.canvas.limit(self._push, (-SIDE, SIDE), (-limit, limit))
 
     def _draw_value(self, view: GAN1DView) -> None:
         every = max(1, len(view.history) // POINTS)
@@ -189,7 +189,7 @@ class GAN1DPicture:
         self._value_lines[0].set_markevery([len(steps) - 1])
         reach = next(reach for reach in _ROUND if view.d_steps <= reach)
         low = np.floor(2 * max(LOWEST, min(value.min(), best.min()))) / 2
-        self._limit(self._value, (0, reach), (low, 0.1))
+        self.canvas.limit(self._value, (0, reach), (low, 0.1))
 
     def _draw_numbers(self, view: GAN1DView) -> None:
         sizes = [f"{np.abs(view.pushes[name]).mean():.2g}" for name in PUSHES]
@@ -206,11 +206,6 @@ class GAN1DPicture:
         )
         for text, value in zip(self._texts, values, strict=True):
             text.set_text(value)
-
-    def _limit(self, ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-        if ax.get_xlim() != x or ax.get_ylim() != y:
-            ax.set(xlim=x, ylim=y)
-            self.canvas.redraw()
 
 
 _ROWS = (
