@@ -191,18 +191,18 @@ class OnnxClassifier:
         import onnxruntime
 
         data = path.read_bytes()
-        facts = _onnx_facts(data, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
+            facts = _onnx_facts(data, path)
             self._session = onnxruntime.InferenceSession(
                 data, options, providers=["CPUExecutionProvider"]
             )
             self.signature = self._read_signature(facts, path)
         except ModelFileError:
             raise
-        except Exception as error:  # ONNX Runtime's errors have no base class of their own
-            raise ModelFileError(f"ONNX Runtime cannot run {path.name}: {error}") from error
+        except Exception as error:  # those of ONNX and its Runtime have no class of their own
+            raise ModelFileError(f"{path.name} is no ONNX that can be run: {error}") from error
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Inputs (B, *shape) float32 to scores (B, C)."""
@@ -239,12 +239,8 @@ def _takes_any_batch(given) -> bool:
 def _onnx_facts(data: bytes, path: Path) -> dict:
     """What our exporter noted in the file; refuses one that reads further files."""
     import onnx
-    from google.protobuf.message import DecodeError
 
-    try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise ModelFileError(f"{path.name} is not ONNX, or not whole: {error}") from error
+    model = onnx.load_model_from_string(data)
     for part in _messages(model):
         if isinstance(part, onnx.TensorProto) and part.data_location == part.EXTERNAL:
             raise ModelFileError(f"{path.name} keeps weights in further files: refused")

@@ -143,7 +143,7 @@ def test_a_pickle_is_refused_and_never_runs(tmp_path, suffix, kind):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(ModelFileError, match="cannot read .*none.onnx: No such file"):
+    with pytest.raises(ModelFileError, match=r"cannot read .*none\.onnx: No such file"):
         load_classifier(tmp_path / "none.onnx")
 
 

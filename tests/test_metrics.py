@@ -1,4 +1,4 @@
-"""Measures of generators and of calibration: closed forms, plain loops, SciPy, and sets with known answers."""
+"""Measures of generators and of calibration: closed forms, loops, SciPy, known answers."""
 
 import itertools
 import math

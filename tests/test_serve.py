@@ -263,9 +263,9 @@ def test_leaving_the_block_leaves_no_process_even_after_an_error(model):
 def test_one_that_cannot_begin_says_why(tmp_path):
     path = tmp_path / "model.pt"
     torch.save({}, path)
-    with pytest.raises(RuntimeError, match=r"did not begin: .*need a \.safetensors or \.onnx"):
-        with started(path):
-            pass
+    reason = r"did not begin: .*need a \.safetensors or \.onnx"
+    with pytest.raises(RuntimeError, match=reason), started(path):
+        pass
 
 
 def test_a_port_in_use_is_told(model, capsys):

@@ -4,5 +4,6 @@ from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
 from bigmodel_lib.widgets.gan_1d import GAN1D
 from bigmodel_lib.widgets.gan_lab import GANLab
 from bigmodel_lib.widgets.optimizer_race import OptimizerRace
+from bigmodel_lib.widgets.pipeline_lab import PipelineLab
 
-__all__ = ["GAN1D", "AttentionExplorer", "GANLab", "OptimizerRace"]
+__all__ = ["GAN1D", "AttentionExplorer", "GANLab", "OptimizerRace", "PipelineLab"]
