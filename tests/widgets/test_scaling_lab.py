@@ -109,6 +109,7 @@ def test_the_line_is_the_fit_of_what_is_shown(timeline):
     text = f"doubling every {growth.doubling_time:.2g} years (95%: {low:.2g} to {high:.2g})"
     assert text in words(timeline)
     assert f"{len(own)} models, 2018 to 2022" in words(timeline)
+    assert words(timeline).startswith("Transformer decoder: ")
 
 
 def test_points_and_line_lie_inside_the_axes(timeline):
@@ -122,7 +123,11 @@ def test_points_and_line_lie_inside_the_axes(timeline):
 
 
 def test_the_extremes_carry_their_names(timeline):
-    assert {"ADALINE", "DLRM (12T)"} <= set(labels(timeline))
+    models = load_landmarks()
+    growth = fit_growth([m.year for m in models], [m.parameters for m in models])
+    above = {m.name: m.parameters / growth.size(m.year) for m in models}
+    ends = {min(above, key=above.get), max(above, key=above.get)}
+    assert set(labels(timeline)) == {"ADALINE", "DLRM (12T)", *ends}
     move(timeline, family="CNN", years=(2012, 2012))
     assert labels(timeline) == {"AlexNet": (2012, 60e6)}
 
