@@ -61,8 +61,10 @@ class ClassifierRun(Run):
         (group,) = self.optimizers["optimizer"].param_groups
         group["lr"], group["weight_decay"] = self.settings.lr, self.settings.weight_decay
         index = self.draw()
+        # index_select copies whole images; images[index] goes pixel by pixel, on a CPU
+        images = self.data.images.index_select(0, index.flatten()).unflatten(0, index.shape)
         labels = self.data.labels[index].flatten()
-        scores = self.model(self.data.images[index]).flatten(0, -2)
+        scores = self.model(images).flatten(0, -2)
         loss = F.cross_entropy(scores, labels)
         self.optimizers["optimizer"].zero_grad()
         (loss * self.networks).backward()  # the sum of their losses: each gradient is its own
