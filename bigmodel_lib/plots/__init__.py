@@ -1,5 +1,6 @@
 """Pictures: arrays in, Axes out. Colours are safe for colour-blind readers (Wong 2011)."""
 
+from bigmodel_lib.plots.calibration import reliability_diagram
 from bigmodel_lib.plots.images import image_grid, mosaic
 from bigmodel_lib.plots.show import BLUE, GREEN, GREY, ORANGE, PURPLE, show, table
 from bigmodel_lib.plots.training import class_bars, mark_changes, score_histogram, training_curves
@@ -14,6 +15,7 @@ __all__ = [
     "image_grid",
     "mark_changes",
     "mosaic",
+    "reliability_diagram",
     "score_histogram",
     "show",
     "table",
