@@ -1,5 +1,6 @@
 """Pictures: arrays in, Axes out. Colours are safe for colour-blind readers (Wong 2011)."""
 
+from bigmodel_lib.plots.calibration import reliability_diagram
 from bigmodel_lib.plots.images import image_grid, mosaic
 from bigmodel_lib.plots.landmarks import optimal_sizes, short_number, timeline
 from bigmodel_lib.plots.show import BLUE, GREEN, GREY, ORANGE, PURPLE, show, table
@@ -15,7 +16,11 @@ __all__ = [
     "image_grid",
     "mark_changes",
     "mosaic",
+<<<<<<< HEAD
     "optimal_sizes",
+=======
+    "reliability_diagram",
+>>>>>>> ch3b
     "score_histogram",
     "short_number",
     "show",
