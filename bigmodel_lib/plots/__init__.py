@@ -16,11 +16,8 @@ __all__ = [
     "image_grid",
     "mark_changes",
     "mosaic",
-<<<<<<< HEAD
     "optimal_sizes",
-=======
     "reliability_diagram",
->>>>>>> ch3b
     "score_histogram",
     "short_number",
     "show",
