@@ -123,19 +123,22 @@ class Block(nn.Module):
     Args:
         D: model width.
         H: heads, a divisor of D.
+        causal: each position sees itself and earlier ones, as in a decoder; else all of them,
+            as in an encoder.
 
     Raises:
         ValueError: H does not divide D.
     """
 
-    def __init__(self, D: int, H: int):
+    def __init__(self, D: int, H: int, *, causal: bool = True):
         super().__init__()
+        self.causal = causal
         self.norm_attention, self.attention = nn.LayerNorm(D), MultiHeadAttention(D, H)
         self.norm_mlp, self.mlp = nn.LayerNorm(D), MLP(D)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, D); nothing from later positions."""
-        x = x + self.attention(self.norm_attention(x), causal=True)
+        """(B, T, D) to (B, T, D); if causal, nothing from later positions."""
+        x = x + self.attention(self.norm_attention(x), causal=self.causal)
         return x + self.mlp(self.norm_mlp(x))
 
 

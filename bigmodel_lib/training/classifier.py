@@ -1,5 +1,6 @@
 """Supervised training of a classifier, one step at a time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -24,14 +25,15 @@ class ClassifierSettings:
             raise ValueError(f"need lr >= 0, weight_decay >= 0 and batch_size >= 1, got {self}")
 
 
-class ClassifierRun(Run):
-    """Minimises cross-entropy on batches drawn with replacement.
+class StreamRun(Run):
+    """Minimises cross-entropy on examples that are drawn as they are needed.
 
     Each record holds loss and accuracy of the batch, before the step.
 
     Args:
-        model: images (B, …) → class scores (B, classes).
-        data: images and labels; moved to the model's device once.
+        model: inputs (B, …) → class scores (B, classes).
+        draw: how many → that many inputs (B, …) and labels (B,), on the model's device, drawn by
+            the global generators, which during a step are the run's own.
         settings: what may change live.
         others: seed, check_every, keep_every and keep of `Run`.
     """
@@ -39,13 +41,12 @@ class ClassifierRun(Run):
     def __init__(
         self,
         model: nn.Module,
-        data: LabelledImages,
+        draw: Callable[[int], tuple[Tensor, Tensor]],
         *,
         settings: ClassifierSettings | None = None,
         **others,
     ):
-        self.model = model
-        self.data = data.to(next(model.parameters()).device)
+        self.model, self.draw = model, draw
         optimizer = torch.optim.AdamW(model.parameters(), fused=True)
         settings = settings or ClassifierSettings()
         super().__init__({"model": model}, {"optimizer": optimizer}, settings, **others)
@@ -54,11 +55,29 @@ class ClassifierRun(Run):
         """One step of AdamW on the cross-entropy of one batch."""
         (group,) = self.optimizers["optimizer"].param_groups
         group["lr"], group["weight_decay"] = self.settings.lr, self.settings.weight_decay
-        index = torch.randint(len(self.data), (self.settings.batch_size,), device=self.device)
-        labels = self.data.labels[index]
-        scores = self.model(self.data.images[index])
+        inputs, labels = self.draw(self.settings.batch_size)
+        scores = self.model(inputs)
         loss = F.cross_entropy(scores, labels)
         self.optimizers["optimizer"].zero_grad()
         loss.backward()
         self.optimizers["optimizer"].step()
         return {"loss": loss, "accuracy": (scores.argmax(1) == labels).float().mean()}
+
+
+class ClassifierRun(StreamRun):
+    """The same on images and labels, drawn with replacement.
+
+    Args:
+        model: images (B, …) → class scores (B, classes).
+        data: images and labels; moved to the model's device once.
+        settings: what may change live.
+        others: seed, check_every, keep_every and keep of `Run`.
+    """
+
+    def __init__(self, model: nn.Module, data: LabelledImages, **others):
+        self.data = data.to(next(model.parameters()).device)
+        super().__init__(model, self._from_data, **others)
+
+    def _from_data(self, count: int) -> tuple[Tensor, Tensor]:
+        index = torch.randint(len(self.data), (count,), device=self.device)
+        return self.data.images[index], self.data.labels[index]
