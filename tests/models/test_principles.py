@@ -106,6 +106,7 @@ def test_autoregressive_samples_follow_both_tables():
     assert_close(counts / len(x), p, rtol=0, atol=0.012)
     inside = ((x + 2) / 0.8) % 1  # anywhere in the bin
     assert_close(inside.mean(dim=0), torch.full((2,), 0.5), rtol=0, atol=0.01)
+    assert_close(inside.std(dim=0), torch.full((2,), 12**-0.5), rtol=0, atol=0.01)
 
 
 def test_the_denoiser_is_told_the_time_and_each_point_its_own():
