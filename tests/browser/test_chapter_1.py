@@ -15,7 +15,7 @@ def parts(lab):
 
 
 def choose(lab, control, option):
-    lab.locator(".widget-dropdown", has_text=control).locator("select").select_option(option)
+    lab.get_by_label(control, exact=True).select_option(option)
 
 
 def budget(summary):
