@@ -849,7 +849,7 @@ claim("CNN, pooled: mean accuracy from distance 7 on", by_name["CNN, pooled"][7:
 # | GRU, LSTM | all the past, gated | keep what matters | one step after the other |
 # | Transformer | everything at once | any distance, all positions in parallel | cost grows as $T^2$ |
 #
-# Two entries of the last row, any distance and all positions in parallel, are why large language models are Transformers; the third is the price.
+# Any distance, and all positions in parallel: that is why large language models are Transformers, and pay the price in the last column.
 
 # %% [markdown]
 # ### Two families? · 两大类？
@@ -865,40 +865,20 @@ claim("CNN, pooled: mean accuracy from distance 7 on", by_name["CNN, pooled"][7:
 # > **Erratum 1: the graph.** The two families meet nowhere. The generator has no input: what enters it is *noise*. The discriminator sees no real data, so it has nothing to compare with, and its score is not the product: the generated image is. A VAE has no discriminator, so the lower row leaves it out.
 
 # %% [markdown]
-# Corrected. Solid arrows carry data, dotted ones say what is trained by which loss:
+# Corrected. Arrows carry data; round boxes are what training asks, and so what sets the rows apart; dotted lines lead to the five boxes that are networks, of any kind:
 #
 # ```mermaid
-# graph TD
-#     subgraph network["any network: dense, CNN, RNN, Transformer"]
-#         direction LR
-#         a[input layer] --> b[hidden layers] --> c[output layer]
-#     end
-#     subgraph classifier["classifier"]
-#         direction LR
-#         x1[data x] --> N[network] --> s1[class scores] --> L1([loss against the label])
-#         L1 -.-> N
-#     end
-#     subgraph gan["GAN"]
-#         direction LR
-#         z2[noise z] --> G[generator: a network] --> f2[made-up data]
-#         f2 --> D[discriminator: a network]
-#         x2[real data x] --> D
-#         D --> L2([loss: real or made up?])
-#         L2 -.-> D
-#         L2 -. reversed .-> G
-#     end
-#     subgraph vae["VAE"]
-#         direction LR
-#         x3[real data x] --> E[encoder: a network] --> q3[mean and width] --> z3[code z]
-#         e3[noise] --> z3
-#         z3 --> P[decoder: a network] --> r3[data rebuilt] --> L3([loss: rebuilt well, code near noise])
-#         L3 -.-> E
-#         L3 -.-> P
-#     end
-#     network ==> classifier
-#     network ==> gan
-#     network ==> vae
+# graph LR
+#     net[["any network: dense, CNN, RNN, Transformer"]]
+#     x1[data x] --> N[classifier] --> s1[class scores] --> L1([right label?])
+#     z2[noise z] --> G[generator] --> f2[made-up data] --> D[discriminator] --> L2([real or made up?])
+#     x2[real data x] --> D
+#     x3[real data x] --> E[encoder] --> q3[mean, width] --> z3[code z] --> P[decoder] --> r3[data rebuilt] --> L3([rebuilt well? code near noise?])
+#     e3[noise] --> z3
+#     net -.- N & G & D & E & P
 # ```
+#
+# The first row is a classifier, the second a GAN, whose two networks answer the question in opposite ways, the third a VAE.
 
 # %% [markdown]
 # > **Erratum 2: the families.** GANs and VAEs *are* networks. "CNN, RNN, Transformer" says how a network is wired; "GAN, VAE, classifier" says what it is trained for. The two questions are independent.
