@@ -12,7 +12,7 @@ from bigmodel_lib.plots import BLUE, GREY, ORANGE, mosaic
 from bigmodel_lib.widgets.canvas import Canvas
 from bigmodel_lib.widgets.curves import Marks, finite, linear_limits, reach, round_up, thin
 
-WIDTH, HEIGHT = 960, 592  # pixels
+WIDTH, HEIGHT = 960, 604  # pixels
 SPAN = 3.0  # the plane is walked from −SPAN to SPAN in both directions
 SIDE = 11  # images along a side of the plane's map
 EDGE = SPAN * SIDE / (SIDE - 1)  # of the map: the outer images are centred on ±SPAN

@@ -29,6 +29,7 @@
 import copy
 import math
 import time
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import torch
@@ -71,7 +72,7 @@ train, test = load_digits("digits", "train"), load_digits("digits", "test")
 # |---|---|---|
 # | $V$ | vocabulary: how many different tokens (pieces of text) | 50,257 |
 # | $T$ | longest input, in tokens | 1,024 |
-# | $L$ | layers, each an *attention* and a small dense network (*MLP*) | 12 |
+# | $L$ | layers, each an *attention*, in which tokens look at one another, and an *MLP*, two matrices that treat each alone | 12 |
 # | $D$ | width: numbers that stand for a token | 768 |
 # | $H$ | heads of attention (section 4.3) | 12 |
 
@@ -94,6 +95,12 @@ claim("GPT-2 small by formula", by_formula(PRESETS["GPT-2 small"]), 124_439_808,
 library = {name: counting.count_parameters(config) for name, config in PRESETS.items()}
 off = max(abs(by_formula(config) - library[name].total) for name, config in PRESETS.items())
 claim("largest difference to the library's count, 12 models", off, 0, 0)
+
+# %%
+big = PRESETS["GPT-3 175B"]
+wider, deeper = replace(big, D=2 * big.D), replace(big, L=2 * big.L)
+claim("GPT-3 175B, D doubled: times the parameters", by_formula(wider) / by_formula(big), 3.95, 4)
+claim("GPT-3 175B, L doubled: times the parameters", by_formula(deeper) / by_formula(big), 1.98, 2)
 
 
 # %% [markdown]
@@ -119,7 +126,7 @@ claim("tensors of these twelve networks that hold numbers", kept, 0, 0)
 # %% [markdown]
 # ### Do the paper's own figures add up? · 论文自己的数字对得上吗
 #
-# Brown et al. (2020), table 2.1, print for each GPT-3 the width $D$, the heads $H$ and the width $d$ of a head. Heads share the width, so $H \cdot d = D$. Does it hold?
+# Brown et al. (2020), table 2.1, print for each GPT-3 the width $D$, the heads $H$ and the width $d$ of a head. If heads share the width, as in our formula, $H \cdot d = D$. Does it hold?
 
 # %%
 printed = {  # name in the table: D, H, d
@@ -161,7 +168,17 @@ misnamed = [name for name, size in names.items() if abs(library[name].total / si
 print("more than 1.5 % off its name:", ", ".join(misnamed))
 
 # %% [markdown]
-# So 5140 is a slip for 5120 = 40·128. XL remains a riddle of heads only: 24 does not divide 2048, but the number of parameters does not depend on $H$; the library takes 16. Published figures can be checked with one line, and a model's name is a rounded one.
+# So 5140 is a slip for 5120 = 40·128. And XL? Its 24 heads of 128 would need attention matrices of 2048 × 3072, not 2048 × 2048. Table D.1 gives it 1,320 million parameters: is there room for them?
+
+# %%
+xl = PRESETS["GPT-3 1.3B"]
+square = by_formula(xl) / 1e6
+oblong = square + xl.L * (4 * xl.D + 3) * (24 * 128 - xl.D) / 1e6  # four matrices, three biases
+claim("XL with H·d = 2048, millions of parameters", square, 1_310, 1_325)
+claim("XL with H·d = 3072, millions of parameters", oblong, 1_500, 1_530)
+
+# %% [markdown]
+# No: the heads of XL share 2048, too. 24 does not divide that; the library takes 16 heads of 128. Published figures can be checked with one line, and a model's name is a rounded one.
 
 # %% [markdown]
 # *In the picture:* where the parameters sit. In the small models a large share is vocabulary; in the large ones nearly all is in the layers, two thirds of it in the MLPs.
@@ -192,9 +209,9 @@ claim("share of the embedding, GPT-3 175B", shares["GPT-3 175B"], high=0.004)
 # %% [markdown]
 # ### What a model costs · 一个模型的代价
 #
-# - **To train** with Adam in mixed precision: 16 bytes a parameter (2 for the weight, 2 for its gradient, 4 for an exact copy, 8 for Adam's two means; Rajbhandari et al. 2019, section 3.1).
+# - **To train**: 16 bytes a parameter: the weight (2), its *gradient*, how the error changes with it (2), a more exact copy (4), and two running means that the optimiser *Adam* keeps (8; Rajbhandari et al. 2019, section 3.1; chapter 4).
 # - **To serve**: 2 bytes a weight, and a *cache* of keys and values, $2 L D$ numbers for each token so far.
-# - **Arithmetic**: about $2N$ FLOPs (additions, multiplications) a token forward, $6N$ with the backward pass (Kaplan et al. 2020); attention adds $4LTD$ forward.
+# - **Arithmetic**: about $2N$ FLOPs (additions, multiplications) a token forward, $6N$ with the *backward pass*, which computes the gradients (Kaplan et al. 2020); attention adds $4LTD$ forward, if each token looks at all $T$.
 
 # %%
 rows = {}
@@ -219,8 +236,8 @@ compute = counting.approximate_training_flops(largest["N"], 300e9)
 claim(
     "6 N times 300 billion tokens, over the 3.14·10²³ of table D.1", compute / 3.14e23, 0.99, 1.01
 )
-claim("exact FLOPs over 6N: GPT-2 small", rows["GPT-2 small"]["over 6N"], 1.1, 1.3)
-claim("exact FLOPs over 6N: GPT-3 175B", largest["over 6N"], 1.0, 1.05)
+claim("FLOPs of all matrix products over 6N: GPT-2 small", rows["GPT-2 small"]["over 6N"], 1.1, 1.3)
+claim("FLOPs of all matrix products over 6N: GPT-3 175B", largest["over 6N"], 1.0, 1.05)
 
 # %% [markdown]
 # ### Build your own · 自己动手搭一个
@@ -251,7 +268,7 @@ ModelBuilder()
 # %% [markdown]
 # ### Does the definition hold? · 这个定义站得住吗
 #
-# By "billions to hundreds of billions" only some of these twelve are large models. Yet they are one program with other sizes, and the smaller ones were trained in the same way on the same text.
+# By "billions to hundreds of billions" only some of these twelve are large models. Yet they are one program with other sizes, and in each family the smaller ones were trained in the same way on the same text. (In GPT-3 every second layer's attention looks at near tokens only, Brown et al., section 2.1: that saves arithmetic, and changes no count of parameters.)
 
 # %%
 small = [name for name in PRESETS if library[name].total < 1e9]
@@ -293,7 +310,7 @@ claim("looking up a row, less multiplying by a one-hot vector", difference, high
 #
 # ### Images · 图像
 #
-# A picture of 28·28 pixels becomes 16 **patches** of 7·7, each a vector of 49 numbers, as in the Vision Transformer (Dosovitskiy et al. 2020); a learned matrix then makes them $D$ wide. *In the picture:* a digit, and its patches in order.
+# A picture of 28·28 pixels becomes 16 **patches** of 7·7, each a vector of 49 numbers, as in the Vision Transformer (Dosovitskiy et al. 2020); a learned matrix then makes them $D$ wide. That is a *convolution*: one small set of weights slides over the image, here in steps (*stride*) of 7. *In the picture:* a digit, and its patches in order.
 
 # %%
 which = 3  # of the held-out images
@@ -395,7 +412,7 @@ plots.table(rows)
 # %% [markdown]
 # ### Hidden layers, seen through hooks · 用钩子看隐藏层
 #
-# What happens in between? A *hook* is a function that PyTorch calls whenever a layer has worked. We train a small convolutional network (CNN) on 1,437 handwritten digits, some seconds' work, and note what each layer says to one held-out image.
+# What happens in between? A *hook* is a function that PyTorch calls whenever a layer has worked. We train a small convolutional network (CNN) on 1,437 handwritten digits (scanned at 8·8 pixels, enlarged to 28·28), some seconds' work, and note what each layer says to one held-out image.
 #
 # **Predict.** Which pictures will still look like the digit: those of the first layer, or of the last?
 
@@ -462,7 +479,7 @@ claim("gain of the third layer over the pixels", named["layer 3"] - named["pixel
 # %% [markdown]
 # ### Output · 输出层
 #
-# The last layer gives **scores**, one for each possible answer; *softmax*, $p_c = e^{s_c}/\sum_j e^{s_j}$, makes them probabilities. A classifier has ten answers. A language model has as many as its vocabulary, at each position, and to *generate* is to draw one, append it, and ask again. Untrained, it knows nothing: of 256 bytes each is about as likely, an entropy of $\log 256$.
+# The last layer gives **scores**, one for each possible answer; *softmax*, $p_c = e^{s_c}/\sum_j e^{s_j}$, makes them probabilities. A classifier has ten answers. A language model has as many as its vocabulary, at each position, and to *generate* is to draw one, append it, and ask again. Untrained, it knows nothing: of 256 bytes each is about as likely. Then the *entropy*, the average of $-\log p$, is $\log 256$.
 
 # %%
 accuracy = (scores.argmax(dim=1) == test.labels).float().mean()
@@ -486,8 +503,9 @@ claim("untrained: entropy of the next byte over log 256", entropy / math.log(256
 #
 # - **Convolutional** (CNN): $h_t = \operatorname{ReLU}(b + \sum_j W_j x_{t+j})$, with $j$ from $-2$ to $2$: near neighbours, the same weights everywhere. $\operatorname{ReLU}(s) = \max(s, 0)$.
 # - **Recurrent** (RNN): $h_t = \tanh(W x_t + U h_{t-1} + b)$: the past, through one state.
-# - **Transformer** *encoder*: $h_t$ is an average of all $x_s$, weighted by how well they match (*attention*, section 4.3), then a small MLP.
-#
+# - **Transformer** *encoder*: $h_t$ is $x_t$ plus an average of all $x_s$, each through a matrix, weighted by how well they match (*attention*, section 4.3); then an MLP. An average knows no order, so each $x_t$ first gets a code of its place $t$ added (Vaswani et al. 2017).
+
+# %% [markdown]
 # The first two in a loop that anyone can read, against the library's and PyTorch's own:
 
 # %%
@@ -517,8 +535,8 @@ claim("recurrence: ours, less torch's", (ours(x)[0] - theirs(x)[0]).abs().max(),
 # %% [markdown]
 # Two refinements of the recurrence add **gates**, numbers between 0 and 1 that say how much of the state to keep and how much to write. With $\sigma(s) = 1/(1+e^{-s})$, $\odot$ the product entry by entry, and each gate its own map of $x_t$ and $h_{t-1}$:
 #
-# - **LSTM**: a *cell* $c_t = f \odot c_{t-1} + i \odot g$ beside the state $h_t = o \odot \tanh(c_t)$; gates $f, i, o$, news $g$ (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
-# - **GRU**: $h_t = (1 - z) \odot n + z \odot h_{t-1}$; gate $z$, news $n$ (Cho et al. 2014).
+# - **LSTM**: a *cell* $c_t = f \odot c_{t-1} + i \odot g$ beside the state $h_t = o \odot \tanh(c_t)$; gates $f, i, o$, news $g$ (Hochreiter & Schmidhuber 1997; $f$: Gers et al. 2000).
+# - **GRU**: $h_t = (1 - z) \odot n + z \odot h_{t-1}$; gate $z$, news $n$; a second gate $r$ says how much of $h_{t-1}$ the news may use (Cho et al. 2014).
 #
 # Gates end in $\sigma$, news in $\tanh$.
 
@@ -532,6 +550,7 @@ for kind, ours, theirs in (
 
 # %%
 ours = Block(14, H=2, causal=False)
+# norm first and GELU, as in GPT-2; Vaswani et al. 2017 have ReLU, and the norm last
 theirs = nn.TransformerEncoderLayer(14, 2, 56, 0.0, "gelu", batch_first=True, norm_first=True)
 names = {"self_attn.in_proj_": "attention.qkv.", "self_attn.out_proj.": "attention.out."}
 names |= {"linear1.": "mlp.wide.", "linear2.": "mlp.out."}
@@ -546,7 +565,7 @@ claim("Transformer block: ours, less torch's", (ours(x) - theirs(x)).abs().max()
 # %% [markdown]
 # ### One task for all · 同一个任务
 #
-# Read a digit like text: a sequence of 28 rows of 28 pixels, top to bottom. Five classifiers, equal but for the network in the middle, get equally many parameters: a helper finds the width for each. The recurrent ones answer from their last state; the CNN's features are pooled by their maximum over all positions, the Transformer's by their mean.
+# Read a digit like text: a sequence of 28 rows of 28 pixels, top to bottom. Five classifiers with equally many parameters (a helper finds the width for each) differ in the network in the middle and in how its features become one answer: the recurrent ones take their last state; the CNN's features are pooled by their maximum over all positions, the Transformer's by their mean.
 
 # %%
 POOLING = {"CNN": "max", "Transformer": "mean"}
@@ -575,7 +594,7 @@ claim("largest size over smallest", max(sizes.values()) / min(sizes.values()), 1
 # The learning rates are those at which each one's training loss fell fastest in a short search over three values. Three seeds decide first weights and batches.
 
 # %%
-STEPS = by_device(cpu=80, gpu=2000)
+STEPS = 80
 RATES = {"CNN": 0.01, "RNN": 0.005, "GRU": 0.02, "LSTM": 0.02, "Transformer": 0.01}
 
 
@@ -633,7 +652,7 @@ alt = (
 plots.show(figure, alt=alt)
 
 # %% [markdown]
-# *In the picture:* a dot for each seed, a bar for their mean. After some four passes over 1,437 examples, what each was *built* to find decides. The plain RNN learns by far the slowest; gates mend most of that. The old methods beat all five: reading rows is a handicap. Not that networks are bad: the CNN of section 2.2, seven times as large, slides in *both* directions of the image, which is the better idea of what a digit is.
+# *In the picture:* a dot for each seed, a bar for their mean. After some four passes over 1,437 examples the plain RNN has learned by far the least; gates mend most of that. Between CNN, GRU and Transformer three seeds do not decide. The old methods beat all five. Not that networks are bad: the CNN of section 2.2 does better. It slides in *both* directions of the image; but it is nearly eight times as large, too, so this alone does not say why.
 
 # %%
 mean = {name: sum(found) / 3 for name, found in accuracies.items()}
@@ -675,7 +694,7 @@ plots.table(
 )
 
 # %% [markdown]
-# One forward and backward pass of 8 sequences. The CNN is fastest, and its time grows as $T$, like that of the recurrent ones, which pay for every step's start. The Transformer's grows as $T^2$ in the end: every position looks at every other.
+# One forward and backward pass of 8 sequences. Expect the CNN to be fastest; its time grows as $T$, like that of the recurrent ones, which pay for every step's start. The Transformer's grows as $T^2$ in the end: every position looks at every other.
 
 # %% [markdown]
 # ### How far does a gradient reach? · 梯度能传多远
@@ -735,7 +754,7 @@ alt = (
 plots.show(figure, alt=alt)
 
 # %% [markdown]
-# *In the picture:* left, the last position's features before training. The CNN's line stops: beyond 3 layers of 2 steps each, its gradient is exactly zero. In the RNN each step back multiplies by $U^\top$ and a slope of $\tanh$: over 27 rows the gradient shrinks more than a million-fold (*vanishing gradient*; Bengio et al. 1994). Gates slow the decay. Attention knows none. Middle: training raised the far rows. Right: pooling hands the CNN every row, though each feature sees 13 at most.
+# *In the picture:* left, before training. The CNN's line stops: beyond 3 layers of 2 steps each, its gradient is exactly zero. In the RNN each step back multiplies by $U^\top$ and a slope of $\tanh$: over 27 rows the gradient shrinks more than a million-fold (*vanishing gradient*; Bengio et al. 1994). Gates slow the decay. Attention knows none: beyond the position's own row, which is added unweighted, its line is level. Middle: training raised the far rows. Right: pooling hands the CNN every row, though each feature sees 13 at most.
 
 # %%
 at_first, at_last, scores = reaches.values()
@@ -770,7 +789,7 @@ RECIPES = {  # steps, sequences a step, learning rate
 
 
 # %% [markdown]
-# An LSTM that starts with open forget gates learns to remember much sooner (Gers et al. 2000; Jozefowicz et al. 2015), so ours does. The RNN and the CNN see more sequences than the others: what they lack is not examples. The sixth answer comes from the CNN with its features pooled over all positions.
+# An LSTM that starts with open forget gates learns to remember much sooner (Gers et al. 2000; Jozefowicz et al. 2015), so ours does. The RNN and the CNN see more sequences than the others: if they fail, it is not for want of examples. The sixth answer comes from the CNN with its features pooled over all positions.
 
 # %%
 def draw(count: int):
@@ -828,7 +847,7 @@ alt = (
 plots.show(figure, alt=alt)
 
 # %% [markdown]
-# *In the picture:* means of two seeds (dots: each). The CNN knows all that it can see, and nothing beyond: its limit is built in. The RNN sees everything and keeps little. Gates keep the symbol at every distance, and so does attention, with the fewest steps. And pooling rescues the CNN *here*, where a thing has to be found wherever it is.
+# *In the picture:* means of two seeds (dots: each). The CNN knows all that it can see, and nothing beyond: its limit is built in. The RNN's is not: it sees everything, and has learned little in 200 steps, even of near marks. (More steps or another start can help: Le et al. 2015.) Gates keep the symbol at every distance, and so does attention, here in 80 steps. And pooling rescues the CNN *here*, where a thing has to be found wherever it is.
 
 # %%
 by_name = {name: found.mean(dim=0) for name, found in recall.items()}
@@ -845,11 +864,11 @@ claim("CNN, pooled: mean accuracy from distance 7 on", by_name["CNN, pooled"][7:
 # | | sees | strength | limit |
 # |---|---|---|---|
 # | CNN | near neighbours | fastest; finds a pattern wherever it is | blind beyond its window |
-# | RNN | all the past, fading | small state, any length | forgets in a few steps |
+# | RNN | all the past, fading | small state, any length | slow to learn what lies far back |
 # | GRU, LSTM | all the past, gated | keep what matters | one step after the other |
 # | Transformer | everything at once | any distance, all positions in parallel | cost grows as $T^2$ |
 #
-# Two entries of the last row, any distance and all positions in parallel, are why large language models are Transformers; the third is the price.
+# Any distance, and all positions in parallel: that is why large language models are Transformers, and pay the price in the last column.
 
 # %% [markdown]
 # ### Two families? · 两大类？
@@ -862,49 +881,29 @@ claim("CNN, pooled: mean accuracy from distance 7 on", by_name["CNN, pooled"][7:
 #     G[generative model] --> H[generator] --> I[discriminator] --> J[output]
 # ```
 #
-# > **Erratum 1: the graph.** The two families meet nowhere. The generator has no input: what enters it is *noise*. The discriminator sees no real data, so it has nothing to compare with, and its score is not the product: the generated image is. A VAE has no discriminator, so the lower row leaves it out.
+# > **Erratum 1: the graph.** The two families meet nowhere. What enters the generator is a heading, where it should be *noise*. The discriminator sees no real data, so it has nothing to compare with, and its score is not the product: the generated image is. A VAE has no discriminator, so the lower row leaves it out.
 
 # %% [markdown]
-# Corrected. Solid arrows carry data, dotted ones say what is trained by which loss:
+# Corrected. Arrows carry data; round boxes are what training asks, and so what sets the rows apart; dotted lines lead to the five boxes that are networks, of any kind:
 #
 # ```mermaid
-# graph TD
-#     subgraph network["any network: dense, CNN, RNN, Transformer"]
-#         direction LR
-#         a[input layer] --> b[hidden layers] --> c[output layer]
-#     end
-#     subgraph classifier["classifier"]
-#         direction LR
-#         x1[data x] --> N[network] --> s1[class scores] --> L1([loss against the label])
-#         L1 -.-> N
-#     end
-#     subgraph gan["GAN"]
-#         direction LR
-#         z2[noise z] --> G[generator: a network] --> f2[made-up data]
-#         f2 --> D[discriminator: a network]
-#         x2[real data x] --> D
-#         D --> L2([loss: real or made up?])
-#         L2 -.-> D
-#         L2 -. reversed .-> G
-#     end
-#     subgraph vae["VAE"]
-#         direction LR
-#         x3[real data x] --> E[encoder: a network] --> q3[mean and width] --> z3[code z]
-#         e3[noise] --> z3
-#         z3 --> P[decoder: a network] --> r3[data rebuilt] --> L3([loss: rebuilt well, code near noise])
-#         L3 -.-> E
-#         L3 -.-> P
-#     end
-#     network ==> classifier
-#     network ==> gan
-#     network ==> vae
+# graph LR
+#     net[["any network: dense, CNN, RNN, Transformer"]]
+#     x1[data x] --> N[classifier] --> s1[class scores] --> L1([right label?])
+#     z2[noise z] --> G[generator] --> f2[made-up data] --> D[discriminator] --> L2([real or made up?])
+#     x2[real data x] --> D
+#     x3[real data x] --> E[encoder] --> q3[mean, width] --> z3[code z] --> P[decoder] --> r3[data rebuilt] --> L3([rebuilt well? code near noise?])
+#     e3[noise] --> z3
+#     net -.- N & G & D & E & P
 # ```
+#
+# The first row is a classifier. The second is a GAN (*generative adversarial network*; Goodfellow et al. 2014): the discriminator $D$ is to answer right, the generator is to make it answer wrong. The third is a VAE, explained below.
 
 # %% [markdown]
-# > **Erratum 2: the families.** GANs and VAEs *are* networks. "CNN, RNN, Transformer" says how a network is wired; "GAN, VAE, classifier" says what it is trained for. The two questions are independent.
+# > **Erratum 2: the families.** GANs and VAEs *are* networks. "CNN, RNN, Transformer" says how a network is wired; "GAN, VAE, classifier" says what it is trained for, and so which networks work together. How each of those is wired is another question: the split is by training objective, not by architecture.
 
 # %% [markdown]
-# Shown by running it: **one and the same module**, the generator of the article's section 5.2 (noise → 128 → 784, here with $Z = 16$ noise numbers), is copied twice with equal first weights. One copy is trained as the generator of a GAN, the other as the decoder of a VAE.
+# Shown by running it: **one and the same module**, the generator of the article's section 5.2 (noise → 128 → 784, here with $Z = 16$ noise numbers), is copied twice with equal first weights. One copy is trained as the generator of a GAN, the other as the decoder of a VAE. Of the VAE we show the mean image; it ends in $2\sigma(s) - 1 = \tanh(s/2)$, so nearly as the GAN's $\tanh(s)$.
 #
 # **Predict:** how will their images differ?
 
@@ -986,7 +985,7 @@ for name in ARCHITECTURES:
 # - $q(z|x)$: the encoder's cloud, normal with mean $\mu$ and width $\sigma$ in each of $Z$ coordinates;
 # - $p(x|z)$: the decoder's belief about the pixels;
 # - $\mathcal N(0, I)$: the standard cloud;
-# - $\mathbb E$: average; KL: distance between clouds, in nats (1 nat = 1.44 bits);
+# - $\mathbb E$: average; KL: how far the first cloud is from the second (not the same the other way round), in nats (1 nat = 1.44 bits);
 # - $\beta$: 1 for the ELBO; other values make a β-VAE (Higgins et al. 2017).
 
 # %% [markdown]
@@ -1114,7 +1113,7 @@ plots.show(figure, alt=alt)
 
 
 # %% [markdown]
-# How good is this plane? Let a held-out image be named by a vote of the ten training images whose codes are nearest. The rival for two numbers is *principal component analysis* (PCA), the best **linear** code: the two directions in which the images vary most.
+# How good is this plane? Let a held-out image be named by a vote of the ten training images whose codes are nearest. The rival for two numbers is *principal component analysis* (PCA): the two directions in which the images vary most, the **linear** code with the least squared error.
 
 # %%
 def named_right(code_train: torch.Tensor, code_test: torch.Tensor) -> float:
@@ -1155,7 +1154,7 @@ worse = rows["β = 100"]["reconstruction, nats"] - rows["β = 0.1"]["reconstruct
 claim("reconstruction lost between β = 0.1 and 100, nats an image", worse, low=15)
 
 # %% [markdown]
-# At β = 100 the encoder falls silent (*posterior collapse*): any word costs more than it earns, every image gets the standard cloud, and the decoder shows everyone nearly the same mean image. At β = 0.1 words are cheap and the encoder is wordy; whether that rebuilds better than β = 1 after so few steps, the table says.
+# At β = 100, and after few steps nearly so at 10, the encoder falls silent (*posterior collapse*): any word costs more than it earns, every image gets the standard cloud, and the decoder shows everyone nearly the same mean image. At β = 0.1 words are cheap and the encoder is wordy; whether that rebuilds better than β = 1 after so few steps, the table says.
 
 # %% [markdown]
 # ### Walk the plane yourself · 在编码平面上漫步
@@ -1190,7 +1189,7 @@ lab
 #
 # - The size of a GPT follows from five numbers, exactly; building it on the meta device proves the formula. *Large* is a matter of degree.
 # - Text, images and sound enter as sequences of vectors; one hidden layer serves all three; the output is a distribution.
-# - At equal size and steps, what a network is wired to see decides: near (CNN), the past (RNN and its gated kin), everything (Transformer).
+# - Networks of equal size differ in what they are wired to see: near (CNN), the past (RNN and its gated kin), everything (Transformer); and in how easily they learn from afar.
 # - GAN and VAE are not architectures but objectives: one module, two trainings, two styles.
 
 # %% [markdown]
@@ -1211,7 +1210,7 @@ lab
 # - Dosovitskiy et al. 2020, *An Image is Worth 16x16 Words*, [arXiv:2010.11929](https://arxiv.org/abs/2010.11929); Vaswani et al. 2017, *Attention Is All You Need*, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762)
 # - LeCun et al. 1998, Proc. IEEE 86(11); Waibel et al. 1989, IEEE Trans. ASSP 37(3)
 # - Elman 1990, Cognitive Science 14(2); Bengio, Simard & Frasconi 1994, *Learning Long-Term Dependencies with Gradient Descent is Difficult*, IEEE Trans. Neural Networks 5(2)
-# - Hochreiter & Schmidhuber 1997, *Long Short-Term Memory*, Neural Computation 9(8); Gers, Schmidhuber & Cummins 2000, Neural Computation 12(10); Jozefowicz, Zaremba & Sutskever 2015, ICML; Cho et al. 2014, [arXiv:1406.1078](https://arxiv.org/abs/1406.1078)
+# - Hochreiter & Schmidhuber 1997, *Long Short-Term Memory*, Neural Computation 9(8); Gers, Schmidhuber & Cummins 2000, Neural Computation 12(10); Jozefowicz, Zaremba & Sutskever 2015, ICML; Le, Jaitly & Hinton 2015, [arXiv:1504.00941](https://arxiv.org/abs/1504.00941); Cho et al. 2014, [arXiv:1406.1078](https://arxiv.org/abs/1406.1078)
 # - Goodfellow et al. 2014, [arXiv:1406.2661](https://arxiv.org/abs/1406.2661); Kingma & Welling 2013, *Auto-Encoding Variational Bayes*, [arXiv:1312.6114](https://arxiv.org/abs/1312.6114); Rezende, Mohamed & Wierstra 2014, [arXiv:1401.4082](https://arxiv.org/abs/1401.4082)
 # - Higgins et al. 2017, *β-VAE*, ICLR, [openreview](https://openreview.net/forum?id=Sy2fzU9gl); Alpaydin & Kaynak 1998, Kybernetika 34(4) (digits)
 

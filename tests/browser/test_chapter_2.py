@@ -66,6 +66,6 @@ def test_opened_without_running_it_draws_its_diagrams(reader, page):
         diagram.scroll_into_view_if_needed()
         image = diagram.locator("img")
         expect(image).to_be_visible()
-        assert image.evaluate("image => image.complete && image.naturalWidth > 300")
+        assert image.evaluate("image => image.complete && image.width > 300")
     assert page.locator(".jp-RenderedMermaid.jp-mod-warning").count() == 0
     assert page.errors == []
