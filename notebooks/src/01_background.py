@@ -579,7 +579,7 @@ runs = {
     "GAN": GANRun(*networks, train, settings=gan_settings, check_every=seldom),
     "VAE": VAERun(vae.to(device), train, settings=vae_settings, check_every=seldom),
 }
-steps = {"GAN": 500, "VAE": 900}
+steps = {"GAN": 400, "VAE": 650}
 
 
 # %%
