@@ -233,6 +233,40 @@ def check_mask(mask: Tensor) -> Tensor:
     return mask
 
 
+class KeyValueCache:
+    """Keys and values of the tokens so far: the next token needs them again, and they stay.
+
+    Without it, generating T tokens computes each key and value T times -- Pope et al. 2022,
+    section 2, arXiv:2211.05102.
+
+    Attributes:
+        k, v: keys and values (B, K, S, d) of one layer, keys turned by their positions where
+            those are rotary; None before the first token.
+    """
+
+    def __init__(self):
+        self.k: Tensor | None = None
+        self.v: Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens S that it holds."""
+        return 0 if self.k is None else self.k.shape[-2]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds."""
+        return 0 if self.k is None else self.k.nbytes + self.v.nbytes
+
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add those of T further tokens (B, K, T, d); returns all, (B, K, S + T, d)."""
+        # A copy at each token moves as many bytes as attention then reads. It is one at the
+        # first token, too: k and v are views there, which would keep the queries alive.
+        self.k = torch.cat([k] if self.k is None else [self.k, k], dim=-2)
+        self.v = torch.cat([v] if self.v is None else [self.v, v], dim=-2)
+        return self.k, self.v
+
+
 class MultiHeadAttention(nn.Module):
     """Attention of H heads at once, each on its own d = D/H of the width.
 
@@ -287,6 +321,7 @@ class MultiHeadAttention(nn.Module):
         causal: bool = False,
         bias: Tensor | None = None,
         need_weights: bool = False,
+        cache: KeyValueCache | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Each position of x looks at x itself or, if given, at a context.
 
@@ -297,21 +332,26 @@ class MultiHeadAttention(nn.Module):
             causal: nothing from later positions; together with a mask, both hold.
             bias: added to the scores, broadcastable to (B, H, T, S), such as `alibi_bias`.
             need_weights: return them too; this takes memory that grows with T · S.
+            cache: of the tokens before x in the same sequence, which x is added to; the keys
+                are then all of these, S in number.
 
         Returns:
             Output (B, T, D), with need_weights also the weights (B, H, T, S).
 
         Raises:
-            ValueError: shapes do not fit; causal or rotary with a context, whose positions
-                have no order in common with those of x; else as `attention`.
+            ValueError: shapes do not fit; causal, rotary or cache with a context, whose
+                positions have no order in common with those of x; else as `attention`.
             TypeError: x, context or bias are not floats, or the mask is not bool.
         """
         _check_width(x, self.D, "x (B, T, D)")
         if context is not None:
-            self._check_context(x, context, causal)
+            self._check_context(x, context, causal, cache)
         q, k, v = self._project(x, context)
         if self.rotary is not None:
-            q, k = self.rotary(q), self.rotary(k)
+            start = 0 if cache is None else cache.length
+            q, k = self.rotary(q, start), self.rotary(k, start)
+        if cache is not None:
+            k, v = cache.extend(k, v)
         options = {"causal": causal, "scale": self.scale, "bias": bias}
         if not need_weights:
             return self.out(_join_heads(fused_attention(q, k, v, mask, **options)))
@@ -332,15 +372,21 @@ class MultiHeadAttention(nn.Module):
             k, v = F.linear(context, weight_kv, bias_kv).chunk(2, dim=-1)
         return tuple(y.unflatten(-1, (-1, self.d)).transpose(1, 2) for y in (q, k, v))
 
-    def _check_context(self, x: Tensor, context: Tensor, causal: bool) -> None:
+    def _check_context(
+        self, x: Tensor, context: Tensor, causal: bool, cache: KeyValueCache | None
+    ) -> None:
         _check_width(context, self.D, "context (B, S, D)")
         if len(context) != len(x):
             raise ValueError(
                 f"need x and context of one batch size, got {len(x)} and {len(context)}"
             )
-        if causal or self.rotary is not None:
-            what = "causal attention" if causal else "rotary positions"
-            raise ValueError(f"{what} need one sequence (context=None); got x and a context")
+        for what, asked in (
+            ("causal attention needs", causal),
+            ("rotary positions need", self.rotary is not None),
+            ("a cache needs", cache is not None),
+        ):
+            if asked:
+                raise ValueError(f"{what} one sequence (context=None); got x and a context")
 
 
 def _join_heads(x: Tensor) -> Tensor:

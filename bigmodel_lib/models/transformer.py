@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import MultiHeadAttention
+from .attention import KeyValueCache, MultiHeadAttention
 
 STD = 0.02  # of all first weights; Radford et al. 2018 (GPT-1), section 4.1
 
@@ -133,9 +133,9 @@ class Block(nn.Module):
         self.norm_attention, self.attention = nn.LayerNorm(D), MultiHeadAttention(D, H)
         self.norm_mlp, self.mlp = nn.LayerNorm(D), MLP(D)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, D); nothing from later positions."""
-        x = x + self.attention(self.norm_attention(x), causal=True)
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """(B, T, D) to (B, T, D); nothing from later positions, earlier ones from the cache."""
+        x = x + self.attention(self.norm_attention(x), causal=True, cache=cache)
         return x + self.mlp(self.norm_mlp(x))
 
 
@@ -161,11 +161,16 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(config.D)
         self._initialise()
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def empty_cache(self) -> list[KeyValueCache]:
+        """One for each layer, for `forward` to fill."""
+        return [KeyValueCache() for _ in self.blocks]
+
+    def forward(self, ids: Tensor, cache: list[KeyValueCache] | None = None) -> Tensor:
         """Score each token of the vocabulary as the next one, at every position.
 
         Args:
             ids: integers (B, T), 0 … V - 1, T at most that of the config.
+            cache: of the tokens before ids, which ids are added to; with them T counts.
 
         Returns:
             Logits (B, T, V); those at position t depend on ids 0 … t.
@@ -174,11 +179,12 @@ class GPT(nn.Module):
             TypeError: ids are not int32 or int64.
             ValueError: ids are not (B, T), empty, or too long.
         """
-        self._check(ids)
-        where = torch.arange(ids.shape[1], device=ids.device)
+        start = 0 if cache is None else cache[0].length
+        self._check(ids, start)
+        where = torch.arange(start, start + ids.shape[1], device=ids.device)
         x = self.tokens(ids) + self.positions(where)  # (B, T, D)
-        for block in self.blocks:
-            x = block(x)
+        for block, kept in zip(self.blocks, cache or [None] * len(self.blocks), strict=True):
+            x = block(x, kept)
         return F.linear(self.norm(x), self.tokens.weight)
 
     def _initialise(self) -> None:
@@ -191,8 +197,10 @@ class GPT(nn.Module):
             for residual in (block.attention.out, block.mlp.out):
                 nn.init.normal_(residual.weight, std=STD / math.sqrt(2 * self.config.L))
 
-    def _check(self, ids: Tensor) -> None:
+    def _check(self, ids: Tensor, start: int) -> None:
         if ids.dtype not in (torch.int32, torch.int64):
             raise TypeError(f"need ids of int32 or int64, got {ids.dtype}")
-        if ids.ndim != 2 or not 1 <= ids.shape[1] <= self.config.T:
-            raise ValueError(f"need ids (B, T), 1 ≤ T ≤ {self.config.T}; got {tuple(ids.shape)}")
+        room = self.config.T - start
+        if ids.ndim != 2 or not 1 <= ids.shape[1] <= room:
+            behind = f" behind the {start} of the cache" if start else ""
+            raise ValueError(f"need ids (B, T), 1 ≤ T ≤ {room}{behind}; got {tuple(ids.shape)}")

@@ -2,6 +2,7 @@
 
 from bigmodel_lib.plots.calibration import reliability_diagram
 from bigmodel_lib.plots.images import image_grid, mosaic
+from bigmodel_lib.plots.landmarks import optimal_sizes, short_number, timeline
 from bigmodel_lib.plots.show import BLUE, GREEN, GREY, ORANGE, PURPLE, show, table
 from bigmodel_lib.plots.training import class_bars, mark_changes, score_histogram, training_curves
 
@@ -15,9 +16,12 @@ __all__ = [
     "image_grid",
     "mark_changes",
     "mosaic",
+    "optimal_sizes",
     "reliability_diagram",
     "score_histogram",
+    "short_number",
     "show",
     "table",
+    "timeline",
     "training_curves",
 ]

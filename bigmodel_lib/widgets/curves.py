@@ -47,6 +47,12 @@ def linear_limits(arrays: Sequence[np.ndarray], *, zero: bool = True) -> tuple[f
     return float(ticks[0]), float(ticks[-1])
 
 
+def round_up(value: float) -> float:
+    """The next of 1, 2, 5, 10, …, so that an axis changes seldom; at least a millionth."""
+    lead = 10.0 ** np.floor(np.log10(max(value, 1e-6)))
+    return float(next(lead * step for step in (1, 2, 5, 10) if value <= lead * step * (1 + 1e-9)))
+
+
 class Marks:
     """Where a setting changed: dotted lines on some axes, named on the first of them.
 

@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "bigmodel_lib"
 LEVELS = {
     "__init__": 0,
+    "autodiff": 0,
     "device": 0,
     "language": 0,
     "models": 1,
@@ -18,6 +19,9 @@ LEVELS = {
     "training": 2,
     "claims": 2,
     "counting": 2,
+    "power_law": 2,
+    "growth": 2,
+    "scaling": 2,
     "deployment": 2,
     "metrics": 2,
     "plots": 3,

@@ -11,6 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from bigmodel_lib.models.attention import (
+    KeyValueCache,
     MultiHeadAttention,
     attention,
     attention_loop,
@@ -667,7 +668,7 @@ def test_multi_head_settings_that_do_not_fit(options, message):
             floats(B, T, 30),
             {"context": floats(B, S, 30), "causal": True},
             ValueError,
-            "causal attention need one sequence",
+            "causal attention needs one sequence",
         ),
         (floats(B, T, 30), {"mask": some_mask(T, S)}, ValueError, "mask broadcastable"),
         (floats(B, T, 30), {"mask": floats(T, T)}, TypeError, "mask of bool"),
@@ -686,3 +687,16 @@ def test_rotary_needs_one_sequence_within_its_range():
         layer(floats(B, T, 30), floats(B, T, 30))
     with pytest.raises(ValueError, match="positions within 0 … 4, got 0 … 5"):
         layer(floats(B, T + 1, 30))
+
+
+@pytest.mark.parametrize("kv_heads", [1, 5])
+@pytest.mark.parametrize("rotary", [None, Rotary(6, T)])
+@pytest.mark.parametrize("first", [1, 3])
+def test_with_a_cache_the_last_tokens_find_the_first(kv_heads, rotary, first):
+    layer, cache = MultiHeadAttention(30, 5, kv_heads=kv_heads, rotary=rotary), KeyValueCache()
+    layer, x = layer.double(), numbers(B, T, 30)
+    parts = [layer(part, causal=True, cache=cache) for part in x.split((first, T - first), dim=1)]
+    assert_close(torch.cat(parts, dim=1), layer(x, causal=True))
+    assert cache.k.shape == cache.v.shape == (B, kv_heads, T, 6)
+    with pytest.raises(ValueError, match="a cache needs one sequence"):
+        MultiHeadAttention(30, 5).double()(x, x, cache=cache)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
+from bigmodel_lib.counting import serving_memory
 from bigmodel_lib.models.transformer import GPT, PRESETS, STD, Block, GPTConfig
 
 # different primes, so that no two axes can be mistaken for each other; D = H · 7
@@ -176,3 +177,62 @@ def test_the_printed_sizes_of_table_2_1_that_cannot_be_built():
 def test_inputs_that_do_not_fit(ids, error, message):
     with pytest.raises(error, match=message):
         GPT(SMALL)(ids)
+
+
+# --- the cache of keys and values
+
+
+def spread(config: GPTConfig) -> GPT:
+    """A model whose scores lie far enough apart for the highest to be clear."""
+    model = GPT(config).double().eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+@torch.no_grad()
+def greedy(model: GPT, ids: torch.Tensor, steps: int, cached: bool) -> torch.Tensor:
+    """The prompts (B, T) and the highest-scored next tokens, by a plain loop."""
+    cache = model.empty_cache() if cached else None
+    fresh = ids
+    for _ in range(steps):
+        logits = model(fresh, cache) if cached else model(ids)
+        fresh = logits[:, -1:].argmax(dim=-1)
+        ids = torch.cat((ids, fresh), dim=1)
+    return ids
+
+
+def test_greedy_decoding_with_and_without_cache_is_the_same_to_the_token():
+    config = GPTConfig(V=101, T=37, L=3, D=D, H=H)
+    model, prompts = spread(config), some_ids(V=101)
+    plain, cached = (greedy(model, prompts, 37 - T, which) for which in (False, True))
+    assert torch.equal(plain, cached)
+    assert len(set(plain[0].tolist())) > 5, "it says the same again and again: no test"
+
+
+@pytest.mark.parametrize("parts", [(7,), (1, 6), (2, 1, 4), (1,) * 7])
+def test_the_logits_are_the_same_however_the_tokens_come_in(parts):
+    model, ids = spread(SMALL), some_ids(T=7)
+    cache = model.empty_cache()
+    logits = [model(part, cache) for part in ids.split(parts, dim=1)]
+    assert_close(torch.cat(logits, dim=1), model(ids))
+    assert [kept.length for kept in cache] == [7] * SMALL.L
+
+
+def test_the_cache_holds_what_the_formula_says():
+    model, cache = GPT(SMALL), GPT(SMALL).empty_cache()
+    assert [kept.nbytes for kept in cache] == [0, 0]
+    for length, part in zip((5, 6), some_ids(T=6).split((5, 1), dim=1), strict=True):
+        model(part, cache)
+        formula = serving_memory(SMALL, B, length, cache_bytes=4).cache
+        assert sum(kept.nbytes for kept in cache) == formula
+        # and no more than that is kept alive behind it
+        assert sum(x.untyped_storage().nbytes() for c in cache for x in (c.k, c.v)) == formula
+
+
+def test_a_full_cache_says_so():
+    model = GPT(SMALL)
+    cache = model.empty_cache()
+    model(some_ids(T=5), cache)
+    with pytest.raises(ValueError, match=r"T ≤ 2 behind the 5 of the cache; got \(2, 3\)"):
+        model(some_ids(T=3), cache)
