@@ -123,7 +123,9 @@ claim("largest difference between the formulas and the library", difference, hig
 kappa = {name: condition_number(x[rows["train"]]) for name, x in prepared.items()}
 for name, value in kappa.items():
     print(f"{name:13} κ = {value:.1e}")
-claim("κ of the raw table over κ of the standardised one", kappa["raw"] / kappa["standardised"], 1e5)
+claim(
+    "κ of the raw table over κ of the standardised one", kappa["raw"] / kappa["standardised"], 1e5
+)
 
 
 # %% [markdown]
@@ -166,6 +168,7 @@ first = {name: int(np.argmax(curve < 0.2)) for name, curve in losses.items()}
 claim("steps to a loss of 0.2, standardised", first["standardised"], 1, 30)
 claim("the same, normalised over standardised", first["normalised"] / first["standardised"], 4)
 claim("loss of the raw table after all 3,000 steps", losses["raw"][-1], low=0.2)
+
 
 # %% [markdown]
 # ### The leak · 数据泄漏
@@ -273,6 +276,7 @@ for seed in range(10):
 print(f"single splits {min(single):.3f} to {max(single):.3f}")
 print(f"five folds    {min(folds):.3f} to {max(folds):.3f}")
 claim("spread of five-fold estimates over single ones", np.std(folds) / np.std(single), high=0.7)
+
 
 # %% [markdown]
 # Note `make_pipeline`: the scaler is fitted anew within each fold, so nothing leaks.
@@ -484,9 +488,13 @@ right = {
     "float32": (exported(images).argmax(1) == truth).mean(),
     "int8": (coarse(images).argmax(1) == truth).mean(),
 }
-claim("size of the int8 file over the float32 one", size["int8.onnx"] / size["digits.onnx"], 0.2, 0.4)
+claim(
+    "size of the int8 file over the float32 one", size["int8.onnx"] / size["digits.onnx"], 0.2, 0.4
+)
 claim("accuracy in float32", right["float32"], low=0.95)
-claim("accuracy lost by int8, share of the test digits", right["float32"] - right["int8"], -0.01, 0.02)
+claim(
+    "accuracy lost by int8, share of the test digits", right["float32"] - right["int8"], -0.01, 0.02
+)
 
 
 # %% [markdown]
@@ -545,7 +553,9 @@ wrong = {
 with started(folder / "digits.onnx") as service:
     health = requests.get(f"{service.url}/health", timeout=30).json()
     answer = requests.post(f"{service.url}/predict", json=body, timeout=30)
-    refused = {k: requests.post(f"{service.url}/predict", json=v, timeout=30) for k, v in wrong.items()}
+    refused = {
+        k: requests.post(f"{service.url}/predict", json=v, timeout=30) for k, v in wrong.items()
+    }
 print("takes", health["shape"], "from", health["low"], "to", health["high"])
 for name, one in refused.items():
     print(f"{name}: {one.status_code}, {one.json()['detail']}")
@@ -554,7 +564,11 @@ for name, one in refused.items():
 served = np.array([one["probabilities"] for one in answer.json()["predictions"]])
 here = torch.tensor(eager[:5]).double().softmax(dim=1).numpy()
 claim("status of the good request", answer.status_code, 200, 200)
-claim("largest difference of a probability, served against here", np.abs(served - here).max(), high=1e-4)
+claim(
+    "largest difference of a probability, served against here",
+    np.abs(served - here).max(),
+    high=1e-4,
+)
 claim("lowest status of the bad requests", min(r.status_code for r in refused.values()), 400)
 claim("highest status of the bad requests", max(r.status_code for r in refused.values()), high=499)
 claim("exit code of the service, stopped", service.process.returncode, 0, 0)
@@ -614,9 +628,9 @@ classical = {
 for method in classical.values():
     method.fit(pixels, digits.labels.numpy())
 
+
 # %% [markdown]
 # A *FLOP* is one addition or multiplication. PyTorch counts those of matrix products and convolutions as it runs them, which is nearly all. For nearest neighbours we count the distances, two FLOPs a pixel for each stored digit; for logistic regression the product. A forest only compares; we count the comparisons. *Bytes to store* are those of the parameters, or of what scikit-learn would save.
-
 
 # %%
 def flops(net: nn.Module, learn: bool = False) -> int:
@@ -685,7 +699,6 @@ claim("points by which nearest neighbours beat the best width", lead, 0.5, 4)
 same = rows["w = 32"]["accuracy, %"] - rows["logistic regression"]["accuracy, %"]
 claim("points by which w = 32 beats logistic regression", same, -1.5, 2.5)
 
-
 # %% [markdown]
 # ### Efficient or hungry? · 高效还是耗费？
 #
@@ -734,11 +747,11 @@ first = prices["w = 4 → 16"]["GFLOPs a point"]
 dearer = (to_learn[256] - to_learn[32]) / 1e9 / max(last, 0.3) / first  # 0.3 points: one image
 claim("price of a point past w = 32 over that of the first points", dearer, low=50)
 
+
 # %% [markdown]
 # Memory has the same two faces. The neighbours must keep every digit. The network keeps 4 bytes a parameter, but to train it takes 16: weight, gradient, and the two running means of Adam (the last column).
 #
 # And time? A wide layer does more work at once and keeps the processor busier. **Predict:** does a sample through $w = 256$ take 64 times as long as through $w = 4$, as the FLOPs say?
-
 
 # %% tags=["machine"]
 def microseconds(predict, batch) -> float:
@@ -765,6 +778,7 @@ plots.table(
 faster = (clock["w = 4"] / clock["w = 256"]) * (rows["w = 256"][COST] / rows["w = 4"][COST])
 claim("FLOPs a second, w = 256 over w = 4", faster, low=1)
 
+
 # %% [markdown]
 # So both words are true, each of something else. *Efficient*: a wide network does more FLOPs in a second than a narrow one, and a prediction does not grow dearer with the data. *Hungry*: training costs ten thousands of predictions, and the last points of accuracy cost far more than all the others. A sound statement names both sides of the fraction.
 #
@@ -778,7 +792,6 @@ claim("FLOPs a second, w = 256 over w = 4", faster, low=1)
 # $$g_j = \partial s_c(x) / \partial x_j \qquad j = 1 \dots 64 \text{ measured pixels (Simonyan et al. 2013)}$$
 #
 # The reference is a linear model: there $g$ is the column of weights, the same for each image, and training has only one best answer. **Predict:** for which model do two starts agree on the most important pixel?
-
 
 # %%
 def saliency(net: nn.Module) -> torch.Tensor:
@@ -910,13 +923,13 @@ plots.show(
     "wide cloud.",
 )
 
+
 # %% [markdown]
 # *In the picture:* left, each dot is a rating; nine of ten places are empty, few items get most of the dots, and the last forty columns, the cold items, have none. Right: better items are rated more often, but fame also has its luck. So *popularity* is a baseline worth beating.
 #
 # ### The simple answers · 简单的基线
 #
 # The mean of all; of the user; of the item; and $\mu + b_u + b_i$, both biases learned together.
-
 
 # %%
 def mean_by(ids: torch.Tensor, count: int) -> torch.Tensor:
@@ -932,6 +945,7 @@ tables = {
     "mean of the item": mean_by(train.items, ratings.I).expand(shape),
 }
 
+
 # %% [markdown]
 # ### Matrix factorisation · 矩阵分解
 #
@@ -940,7 +954,6 @@ tables = {
 # $$\hat r_{ui} = \mu + b_u + b_i + p_u \cdot q_i, \qquad \min \sum_{(u,i)\ \text{rated}} (r_{ui} - \hat r_{ui})^2 + \lambda\left(\lVert p_u\rVert^2 + \lVert q_i\rVert^2 + b_u^2 + b_i^2\right)$$
 #
 # $\mu$ is the mean of all, and $\lambda$ keeps the vectors of rarely seen users small. With vectors of width $D = 0$ only the biases are left: the fourth baseline.
-
 
 # %%
 def learn(model, data, kind=RatingRun, steps: int = 300, lr: float = 0.02, **options):
@@ -1005,6 +1018,7 @@ errors = {
     name: {"later": rmse(table, split.test), "cold": rmse(table, split.cold)}
     for name, table in tables.items()
 }
+
 # %%
 figure, ax = plt.subplots(figsize=(8, 3.8))
 heights = torch.arange(len(errors)).flip(0)
@@ -1044,6 +1058,7 @@ claim(
 )
 claim("later: towers with a table over the optimum", towers / later["optimum, item known"], 1, 1.3)
 claim("later: towers without over with an item table", later["two towers"] / towers, low=1.03)
+
 # %%
 blank = cold["matrix factorisation"] / cold["mean of the user"]
 claim("cold: factorisation over the user's mean", blank, 0.93, 1.1)
@@ -1088,6 +1103,7 @@ def list_quality(table: torch.Tensor) -> dict:
 # %%
 quality = {name: list_quality(table) for name, table in tables.items()}
 plots.table(quality)
+
 # %%
 ndcg = {name: q["NDCG@10"] for name, q in quality.items()}
 claim("NDCG@10 of the true means", ndcg["optimum, item known"], 0.999, 1)
@@ -1128,6 +1144,7 @@ for name, correct in {"towers, no correction": False, "towers, log q": True}.ite
     choices[name] = predictions(model, train)
 choices |= {n: tables[n] for n in ("popularity", "matrix factorisation", "optimum, item known")}
 choices["optimum for choices"] = truth.exposure
+
 # %%
 later_pairs = split.test.seen()
 active = later_pairs.any(dim=1)
