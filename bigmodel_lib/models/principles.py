@@ -158,11 +158,12 @@ class ByDiffusion(nn.Module):
     Args:
         width: of the hidden layers.
         T: steps.
+        reach: see `Diffusion`; the points lie in [-reach, reach].
     """
 
-    def __init__(self, width: int = 64, T: int = 100):
+    def __init__(self, width: int = 64, T: int = 100, reach: float = 2.5):
         super().__init__()
-        self.diffusion = Diffusion(PlaneDenoiser(T, width), cosine_betas(T))
+        self.diffusion = Diffusion(PlaneDenoiser(T, width), cosine_betas(T), reach)
 
     def loss(self, x: Tensor) -> Tensor:
         """Mean squared error of the noise, at a random time for each point."""
