@@ -1,6 +1,9 @@
-"""Text to learn from that needs no download."""
+"""Text to learn from that needs no download, its split, and what general compressors make of it."""
 
 import functools
+import gzip
+import lzma
+import math
 
 
 @functools.cache
@@ -18,3 +21,67 @@ def language_reference() -> str:
 
     paragraphs = (p.strip("\n") for topic in topics.values() for p in topic.split("\n\n"))
     return "\n\n".join(dict.fromkeys(p for p in paragraphs if p.strip()))
+
+
+def split_paragraphs(text: str, held_out: float = 0.1) -> tuple[str, str]:
+    """Cut a text between two paragraphs: the last part is held out.
+
+    Args:
+        text: paragraphs with an empty line between two, no paragraph twice.
+        held_out: share of the characters in the second part, at least; less than a paragraph more.
+
+    Returns:
+        The two parts; joined, they are the text.
+
+    Raises:
+        ValueError: held_out is not in (0, 1), a paragraph comes twice (held out, training would
+            have seen it), or there is no place to cut.
+    """
+    if not 0 < held_out < 1:
+        raise ValueError(f"need a share in (0, 1) to hold out, got {held_out}")
+    paragraphs = text.split("\n\n")
+    repeats = len(paragraphs) - len(set(paragraphs))
+    if repeats:
+        raise ValueError(f"need paragraphs that come once; {repeats} repeat others")
+    cut = text.rfind("\n\n", 0, int(len(text) * (1 - held_out))) + len("\n\n")
+    if cut < len("\n\n"):
+        raise ValueError("need a paragraph that ends before the part to be held out")
+    return text[:cut], text[cut:]
+
+
+def bits_per_character(nats: float, text: str) -> float:
+    """What predicting a text costs: -Σ ln p of its tokens, whatever they are, as bits a character.
+
+    It compares models with different vocabularies, which loss a token does not.
+    """
+    return nats / math.log(2) / len(text)
+
+
+COMPRESSORS = {
+    "gzip": lambda data: gzip.compress(data, compresslevel=9, mtime=0),
+    "xz": lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
+}
+
+
+def compressed_bits(compressor: str, text: str, known: str = "") -> float:
+    """Bits a character that a compressor needs for a text, behind another one that it knows.
+
+    With a known text: the growth of the file when the text is put behind it. gzip looks back
+    32 kB at most, xz over the whole.
+
+    Args:
+        compressor: a name in `COMPRESSORS`, each at its slowest and best setting.
+        text: what is counted.
+        known: what stands before it.
+
+    Raises:
+        ValueError: no such compressor, or an empty text.
+    """
+    if compressor not in COMPRESSORS or not text:
+        raise ValueError(
+            f"need a compressor in {list(COMPRESSORS)} and a text, "
+            f"got {compressor!r} and {len(text)} characters"
+        )
+    compress = COMPRESSORS[compressor]
+    before = len(compress(known.encode())) if known else 0
+    return 8 * (len(compress((known + text).encode())) - before) / len(text)

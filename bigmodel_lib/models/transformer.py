@@ -123,41 +123,51 @@ class Block(nn.Module):
     Args:
         D: model width.
         H: heads, a divisor of D.
+        causal: each position sees itself and earlier ones, as in a decoder; else all of them,
+            as in an encoder.
+        dropout: share of what is added to x that training leaves out.
 
     Raises:
         ValueError: H does not divide D.
     """
 
-    def __init__(self, D: int, H: int):
+    def __init__(self, D: int, H: int, *, causal: bool = True, dropout: float = 0.0):
         super().__init__()
+        self.causal, self.dropout = causal, nn.Dropout(dropout)
         self.norm_attention, self.attention = nn.LayerNorm(D), MultiHeadAttention(D, H)
         self.norm_mlp, self.mlp = nn.LayerNorm(D), MLP(D)
 
     def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """(B, T, D) to (B, T, D); nothing from later positions, earlier ones from the cache."""
-        x = x + self.attention(self.norm_attention(x), causal=True, cache=cache)
-        return x + self.mlp(self.norm_mlp(x))
+        """(B, T, D) to (B, T, D); if causal, nothing from later positions, earlier ones cached."""
+        attended = self.attention(self.norm_attention(x), causal=self.causal, cache=cache)
+        x = x + self.dropout(attended)
+        return x + self.dropout(self.mlp(self.norm_mlp(x)))
 
 
 class GPT(nn.Module):
     """Tokens to scores of the next token: embed, add positions, L blocks, norm, unembed.
 
     logits = norm(block_L(… block₁(E[ids] + P))) Eᵀ  -- Radford et al. 2018, eq. 2, with the
-    norms of Radford et al. 2019, section 2.3. E serves at both ends; no dropout.
+    norms of Radford et al. 2019, section 2.3. E serves at both ends.
 
     First weights: normal with standard deviation 0.02, biases 0; what is added to the residual
     stream is drawn √(2L) times smaller, as 2L such layers add up (GPT-2, section 2.3).
 
     Args:
         config: the sizes.
+        dropout: share of the embedding, and of what each layer adds, that training leaves out
+            -- Vaswani et al. 2017, section 5.4, arXiv:1706.03762. It keeps a model from learning
+            a small text by heart.
     """
 
-    def __init__(self, config: GPTConfig):
+    def __init__(self, config: GPTConfig, dropout: float = 0.0):
         super().__init__()
-        self.config = config
+        self.config, self.dropout = config, nn.Dropout(dropout)
         self.tokens = nn.Embedding(config.V, config.D)
         self.positions = nn.Embedding(config.T, config.D)
-        self.blocks = nn.ModuleList(Block(config.D, config.H) for _ in range(config.L))
+        self.blocks = nn.ModuleList(
+            Block(config.D, config.H, dropout=dropout) for _ in range(config.L)
+        )
         self.norm = nn.LayerNorm(config.D)
         self._initialise()
 
@@ -182,7 +192,7 @@ class GPT(nn.Module):
         start = 0 if cache is None else cache[0].length
         self._check(ids, start)
         where = torch.arange(start, start + ids.shape[1], device=ids.device)
-        x = self.tokens(ids) + self.positions(where)  # (B, T, D)
+        x = self.dropout(self.tokens(ids) + self.positions(where))  # (B, T, D)
         for block, kept in zip(self.blocks, cache or [None] * len(self.blocks), strict=True):
             x = block(x, kept)
         return F.linear(self.norm(x), self.tokens.weight)

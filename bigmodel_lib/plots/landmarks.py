@@ -65,7 +65,7 @@ def timeline(
         beside(name_label(ax), name, years[index], sizes[index], (years.min() + years.max()) / 2)
     ax.set_yscale("log")
     ax.set(xlabel=_("year"), ylabel=_("parameters"))
-    ax.legend(loc="upper left", fontsize=8, frameon=False)
+    ax.legend(loc="upper left", fontsize=8, frameon=False, ncols=2)
     return ax
 
 

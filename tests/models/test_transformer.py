@@ -179,6 +179,17 @@ def test_inputs_that_do_not_fit(ids, error, message):
         GPT(SMALL)(ids)
 
 
+def test_dropout_is_for_training_only():
+    model, ids = GPT(SMALL, dropout=0.5), some_ids()
+    plain = GPT(SMALL)
+    plain.load_state_dict(model.state_dict())
+    assert_close(model.eval()(ids), plain(ids))
+    a, b = model.train()(ids), model(ids)
+    assert (a != b).any()
+    dropped = [m for m in model.modules() if isinstance(m, nn.Dropout) and m.p == 0.5]
+    assert len(dropped) == 1 + SMALL.L
+
+
 # --- the cache of keys and values
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from bigmodel_lib.models.attention_lm import AttentionLM
-from bigmodel_lib.training.text import TextRun, TextSettings
+from bigmodel_lib.training.text import TextRun, TextSettings, text_nats
 
 IDS = torch.arange(300) % 7
 
@@ -43,6 +43,79 @@ def test_it_learns_a_text_that_repeats_itself():
 def test_a_text_shorter_than_a_window_is_refused():
     with pytest.raises(ValueError, match=r"N > 64, got \(64,\)"):
         TextRun(model(), IDS[:64])
+
+
+def test_weight_decay_and_schedule_equal_a_plain_loop():
+    settings = TextSettings(3e-3, 3, 5, weight_decay=0.3, warmup=2, schedule=6)
+    run = TextRun(model(), IDS, settings=settings, seed=0)
+    plain = copy.deepcopy(run.model)
+    decayed, others = [], []
+    for name, parameter in plain.named_parameters():
+        (others if name == "unembed.bias" else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": 0.3}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=3e-3)
+    factors = [0.5, 1.0, 1.0 - 0.9 * (1 - math.cos(math.pi / 4)) / 2, 0.55]
+    torch.manual_seed(0)
+    for factor in factors:
+        windows = torch.stack([IDS[s : s + 6] for s in torch.randint(295, (3,))])
+        loss = F.cross_entropy(plain(windows[:, :5]).transpose(1, 2), windows[:, 1:])
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-3 * factor
+        optimizer.step()
+        assert next(run)["loss"] == pytest.approx(loss.item(), rel=1e-4)
+    for ours, theirs in zip(run.model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_rate_rises_falls_and_then_stays():
+    rates = [TextSettings(lr=1.0, warmup=4, schedule=10).rate(step) for step in range(1, 21)]
+    assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert rates[4:10] == sorted(rates[4:10], reverse=True)
+    assert rates[9:] == pytest.approx([0.1] * 11)
+    assert TextSettings(lr=0.3).rate(1000) == 0.3
+
+
+@pytest.mark.parametrize("start", [1, 7, 299])
+def test_text_nats_counts_every_token_once(start):
+    """Of a model that looks at the last token alone, however it is cut into windows."""
+    chain = torch.nn.Embedding.from_pretrained(torch.randn(7, 7)).double()
+    log_p = chain.weight.log_softmax(dim=-1)
+    expected = -log_p[IDS[start - 1 : -1], IDS[start:]].sum().item()
+    for length in (2, 5, 64, 1000):
+        assert text_nats(chain, IDS, start, length) == pytest.approx(expected)
+
+
+def test_text_nats_gives_each_token_half_a_window_before_it():
+    seen = []
+
+    class Counts(torch.nn.Module):
+        def forward(self, ids):
+            seen.append(ids.shape[1])
+            return torch.arange(ids.shape[1])[None, :, None].expand(1, -1, 7).double()
+
+    text_nats(Counts(), IDS, 100, 8)
+    assert set(seen[:-1]) == {8}
+    assert len(seen) == 50
+
+
+def test_text_nats_asks_without_dropout_and_leaves_the_model_as_it_was():
+    dropping = torch.nn.Sequential(model(), torch.nn.Dropout(0.5))
+    assert text_nats(dropping, IDS, 1, 8) == text_nats(dropping, IDS, 1, 8)
+    assert dropping.training
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 8), (300, 8), (1, 1)])
+def test_nothing_to_count(start, length):
+    with pytest.raises(ValueError, match="need 1 ≤ start < 300 and length ≥ 2"):
+        text_nats(model(), IDS, start, length)
+
+
+@pytest.mark.parametrize("setting", [{"weight_decay": -0.1}, {"warmup": -1}, {"schedule": -1}])
+def test_schedules_out_of_range_are_told(setting):
+    with pytest.raises(ValueError, match="need weight_decay, warmup and schedule >= 0"):
+        TextSettings(**setting).check()
 
 
 @pytest.mark.parametrize("setting", [{"lr": -1.0}, {"batch_size": 0}, {"length": 0}])
