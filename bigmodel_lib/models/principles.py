@@ -25,8 +25,8 @@ from bigmodel_lib.models.vae import kl_to_standard_normal, reparameterise
 
 
 def mlp(*widths: int) -> nn.Sequential:
-    """Dense layers of these widths with SiLU between them."""
-    layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.SiLU())]
+    """Dense layers of these widths with leaky ReLU between them."""
+    layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.LeakyReLU(0.2))]
     return nn.Sequential(*layers[:-1])
 
 
