@@ -715,7 +715,7 @@ plots.table({name: {"ms": ms, "forward passes": ms / forward} for name, ms in ro
 #
 # 1. Keep the run below, then choose *raw*. Can another learning rate save it? Another optimiser?
 # 2. Data *noise*, 20 features kept: tick *leak* and watch the test curve.
-# 3. *wine*, 256 hidden units, 5 % of the rows for training (45 % for each of the others): which curve turns upwards first?
+# 3. *wine*, 256 hidden units, *Adam* at a rate of 0.01, 45 % of the rows each for validation and test, so 10 % to learn from: which curves turn upwards, and when?
 
 # %%
 lab = PipelineLab(data="breast cancer", scaling="standardised", lr=0.1)
@@ -730,7 +730,7 @@ lab
 #
 # 1. With SGD no single rate suits features whose spreads differ 100,000 times. Adam and RMSprop give each weight a rate of its own, and learn.
 # 2. Validation and test accuracy rise far above 50 %, on pure noise.
-# 3. Training loss falls on and on; validation and test loss turn upwards. That is *overfitting*.
+# 3. Training loss falls on and on; validation and test loss soon turn upwards. That is *overfitting*.
 #
 # </details>
 
