@@ -11,7 +11,7 @@ LAB = ".jp-OutputArea-output:has(button:text-is('Keep for comparison'))"
 STEPPER = ".jp-OutputArea-output:has(.widget-dropdown:has-text('formula'))"
 
 
-@pytest.mark.timeout(600)  # the whole chapter runs first: a minute, and twice that on a busy machine
+@pytest.mark.timeout(600)  # the whole chapter runs first: two minutes on a busy machine
 def test_a_control_of_each_explorer(reader, page):
     reader.open(CHAPTER)
     reader.run_all()
