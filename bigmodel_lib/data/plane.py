@@ -14,7 +14,7 @@ class Ring:
     A usual test for generative models: whoever leaves out a hump, or fills the gaps, is seen.
 
     Args:
-        K: humps.
+        K: humps. Networks learn a circle first and its humps later; more humps take longer.
         radius: of the circle; with 1.5 each coordinate has a variance near 1.
         std: σ of each hump, in the same unit.
 
@@ -22,9 +22,9 @@ class Ring:
         ValueError: K, radius or std not above 0.
     """
 
-    K: int = 8
+    K: int = 5
     radius: float = 1.5
-    std: float = 0.1
+    std: float = 0.2
 
     def __post_init__(self):
         if not (self.K >= 1 and self.radius > 0 and self.std > 0):
@@ -33,7 +33,15 @@ class Ring:
     @property
     def centres(self) -> Tensor:
         """μ_k (K, 2)."""
-        angles = 2 * math.pi * torch.arange(self.K) / self.K
+        return self._on_the_circle(0.0)
+
+    @property
+    def gaps(self) -> Tensor:
+        """The points of the circle that are farthest from all centres (K, 2)."""
+        return self._on_the_circle(0.5)
+
+    def _on_the_circle(self, turn: float) -> Tensor:
+        angles = 2 * math.pi * (torch.arange(self.K) + turn) / self.K
         return self.radius * torch.stack([angles.cos(), angles.sin()], dim=1)
 
     def log_density(self, points: Tensor) -> Tensor:
@@ -55,3 +63,12 @@ class Ring:
         nearest = torch.cdist(points, self.centres.to(points)).min(dim=1)
         on = nearest.indices[nearest.values <= reach * self.std]
         return torch.bincount(on, minlength=self.K) / len(points)
+
+    def contrast(self, points: Tensor, reach: float = 1.5) -> float:
+        """How many points (N, 2) lie near a centre, for each that lies near a gap.
+
+        1 for points that are spread evenly along the circle, however near to it they are.
+        """
+        places = torch.stack([self.centres, self.gaps]).to(points)  # (2, K, 2)
+        near = (torch.cdist(points.expand(2, -1, -1), places) <= reach * self.std).sum(dim=(1, 2))
+        return float(near[0] / near[1].clamp(min=1))

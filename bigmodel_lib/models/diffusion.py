@@ -46,20 +46,25 @@ class Diffusion(nn.Module):
         denoiser: (x_t (B, …), t (B,), *condition) → the noise in x_t, in the shape of x_t.
             What else it is told, such as class labels (B,), is passed through.
         betas: β_1 … β_T (T,), each in (0, 1).
+        reach: the data lie in [-reach, reach], so a predicted x̂_0 beyond is drawn back there.
+            Where little of the data is left in x_t, x̂_0 is its error divided by a tiny √ᾱ_t,
+            and few large steps cannot make up for that. None: unlimited.
 
     Attributes:
         T: the last time.
         alpha_bar: ᾱ_0 = 1, ᾱ_1, … ᾱ_T (T + 1,), float64 on the CPU.
 
     Raises:
-        ValueError: betas of another shape or out of their range.
+        ValueError: betas of another shape or out of their range, or reach not above 0.
     """
 
-    def __init__(self, denoiser: nn.Module, betas: Tensor):
+    def __init__(self, denoiser: nn.Module, betas: Tensor, reach: float | None = None):
         super().__init__()
         if betas.ndim != 1 or not bool(((betas > 0) & (betas < 1)).all()):
             raise ValueError(f"need betas (T,) in (0, 1), got {tuple(betas.shape)}: {betas}")
-        self.denoiser, self.T = denoiser, len(betas)
+        if reach is not None and not reach > 0:
+            raise ValueError(f"need reach > 0 or None, got {reach}")
+        self.denoiser, self.T, self.reach = denoiser, len(betas), reach
         # the steps' coefficients are differences of numbers near 1: float64, which MPS lacks
         self.alpha_bar = torch.cat(
             [torch.ones(1, dtype=F64), (1 - betas.double().cpu()).cumprod(0)]
@@ -105,7 +110,8 @@ class Diffusion(nn.Module):
     def start(self, x: Tensor, t: int, noise: Tensor) -> Tensor:
         """The data that this noise would have led from to x_t -- Ho et al. 2020, eq. 15."""
         alpha = float(self.alpha_bar[t])
-        return (x - math.sqrt(1 - alpha) * noise) / math.sqrt(alpha)
+        start = (x - math.sqrt(1 - alpha) * noise) / math.sqrt(alpha)
+        return start if self.reach is None else start.clamp(-self.reach, self.reach)
 
     def step(self, x: Tensor, t: int, to: int, noise: Tensor, eta: float, fresh: Tensor) -> Tensor:
         """From time t to any earlier one, given the noise in x_t.
@@ -129,7 +135,10 @@ class Diffusion(nn.Module):
         alpha, after = float(self.alpha_bar[t]), float(self.alpha_bar[to])
         sigma = eta * math.sqrt((1 - after) / (1 - alpha) * (1 - alpha / after))
         towards = math.sqrt(max(1 - after - sigma**2, 0.0))  # rounding may leave it below 0
-        return math.sqrt(after) * self.start(x, t, noise) + towards * noise + sigma * fresh
+        start = self.start(x, t, noise)
+        if self.reach is not None:  # the noise that leads from x̂_0, drawn back or not, to x_t
+            noise = (x - math.sqrt(alpha) * start) / math.sqrt(1 - alpha)
+        return math.sqrt(after) * start + towards * noise + sigma * fresh
 
     @torch.no_grad()
     def path(

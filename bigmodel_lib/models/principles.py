@@ -25,8 +25,8 @@ from bigmodel_lib.models.vae import kl_to_standard_normal, reparameterise
 
 
 def mlp(*widths: int) -> nn.Sequential:
-    """Dense layers of these widths with SiLU between them."""
-    layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.SiLU())]
+    """Dense layers of these widths with leaky ReLU between them."""
+    layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.LeakyReLU(0.2))]
     return nn.Sequential(*layers[:-1])
 
 
@@ -158,11 +158,12 @@ class ByDiffusion(nn.Module):
     Args:
         width: of the hidden layers.
         T: steps.
+        reach: see `Diffusion`; the points lie in [-reach, reach].
     """
 
-    def __init__(self, width: int = 64, T: int = 100):
+    def __init__(self, width: int = 64, T: int = 100, reach: float = 2.5):
         super().__init__()
-        self.diffusion = Diffusion(PlaneDenoiser(T, width), cosine_betas(T))
+        self.diffusion = Diffusion(PlaneDenoiser(T, width), cosine_betas(T), reach)
 
     def loss(self, x: Tensor) -> Tensor:
         """Mean squared error of the noise, at a random time for each point."""

@@ -42,6 +42,24 @@ def test_shares_count_only_what_lies_on_a_hump():
     assert_close(ring.shares(points, reach=3.5), torch.tensor([2.0, 1, 1, 0]) / 5)
 
 
+def test_gaps_are_as_far_from_both_neighbours_and_on_the_circle():
+    ring = Ring(5, 2.0, 0.3)
+    near = torch.cdist(ring.gaps, ring.centres).sort(dim=1).values
+    assert_close(near[:, 0], near[:, 1])
+    assert (near[:, 1] < near[:, 2]).all()
+    assert_close(ring.gaps.norm(dim=1), torch.full((5,), 2.0))
+
+
+def test_contrast_tells_humps_from_a_mere_circle():
+    ring = Ring(4, 1.0, 0.1)
+    angles = torch.arange(800) * (2 * torch.pi / 800)
+    circle = torch.stack([angles.cos(), angles.sin()], dim=1)
+    assert ring.contrast(circle) == pytest.approx(1, abs=0.05)
+    three_to_one = torch.cat([ring.centres.repeat(6, 1), ring.gaps.repeat(2, 1)])
+    assert ring.contrast(three_to_one) == 3
+    assert ring.contrast(ring.sample(1009)) > 100
+
+
 @pytest.mark.parametrize("sizes", [{"K": 0}, {"radius": 0.0}, {"std": -1.0}])
 def test_sizes_out_of_range_are_refused(sizes):
     with pytest.raises(ValueError, match="need K >= 1, radius > 0 and std > 0, got Ring"):

@@ -228,6 +228,38 @@ def test_a_network_learns_two_points():
     assert 0.3 < (x > 0).float().mean() < 0.7
 
 
+# --- data of known reach ---
+
+
+def test_a_start_beyond_the_reach_is_drawn_back_and_the_noise_follows():
+    """Of x_t = √ᾱ x̂_0 + √(1 − ᾱ) ε, x̂_0 is cut off and ε makes up for it."""
+    betas = linear_betas(T, 0.01, 0.3)
+    model = Diffusion(nn.Identity(), betas, reach=0.5)
+    x, noise = torch.randn(2, B, 50, dtype=F64)
+    t, to = 7, 4
+    alpha, after = model.alpha_bar[t], model.alpha_bar[to]
+    start = (x - (1 - alpha).sqrt() * noise) / alpha.sqrt()
+    inside = start.abs() <= 0.5
+    assert 0 < inside.sum() < inside.numel()
+    assert_close(model.start(x, t, noise), start.clip(-0.5, 0.5))
+    stepped = model.step(x, t, to, noise, 0.0, noise)
+    free = Diffusion(nn.Identity(), betas).step(x, t, to, noise, 0.0, noise)
+    assert_close(stepped[inside], free[inside])
+    followed = (x - alpha.sqrt() * start.clip(-0.5, 0.5)) / (1 - alpha).sqrt()
+    assert_close(stepped, after.sqrt() * start.clip(-0.5, 0.5) + (1 - after).sqrt() * followed)
+
+
+def test_few_steps_with_a_wrong_denoiser_stay_within_the_reach():
+    class Wrong(nn.Module):
+        def forward(self, x, t):
+            return 0.9 * x
+
+    x = torch.randn(1009, 2)
+    for reach, high in ((None, 5.0), (1.0, 1.0)):
+        most = Diffusion(Wrong(), cosine_betas(100), reach).sample(x, steps=2, eta=0.0).abs().max()
+        assert most > high if reach is None else most <= high
+
+
 # --- errors ---
 
 
@@ -235,6 +267,12 @@ def test_a_network_learns_two_points():
 def test_betas_out_of_range_are_refused(betas):
     with pytest.raises(ValueError, match=r"need betas \(T,\) in \(0, 1\), got"):
         Diffusion(nn.Identity(), betas)
+
+
+@pytest.mark.parametrize("reach", [0.0, -1.0])
+def test_a_reach_of_nothing_is_refused(reach):
+    with pytest.raises(ValueError, match=f"need reach > 0 or None, got {reach}"):
+        Diffusion(nn.Identity(), linear_betas(T), reach)
 
 
 def test_what_cannot_be_is_refused():

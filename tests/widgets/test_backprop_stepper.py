@@ -295,6 +295,16 @@ def test_an_input_that_leads_nowhere_turns_red_until_it_is_moved_back():
     assert bytes(stepper.picture.value) != before
 
 
+def test_an_example_replaces_a_formula_that_was_refused(stepper):
+    stepper.controls["text"].value = "a +"
+    settle(stepper)
+    assert stepper.controls["text"].layout.border_top
+    stepper.controls["example"].value = "logistic loss"
+    settle(stepper)
+    assert stepper._refused == {}
+    assert stepper._formula.inputs == ("y", "w", "x", "b")
+
+
 def test_recipes_that_cannot_be_are_told():
     with pytest.raises(ValueError, match="got 'formula'"):
         BackpropStepper(formula="a*b")
