@@ -15,7 +15,7 @@ JOBS ?= auto#     test processes:      make unit JOBS=1
 NAME ?=#          one notebook:        make notebooks NAME=05_project
 ALL ?=#           all notebooks:       make notebooks ALL=1
 FROM ?=#          the side that wins:  make notebooks FROM=text
-CELL_TIMEOUT ?= 120
+CELL_TIMEOUT ?= 300
 
 # Threads that wait for work sleep instead of spinning. Spinning threads starve each other as
 # soon as anything else needs a core: a browser beside the kernel, a second notebook.
@@ -53,9 +53,9 @@ lint: $(STAMP) ## code, notebooks, and text against notebooks
 unit: $(STAMP) ## unit tests of the library and of the ground
 	$(PY) -m pytest --ignore=tests/browser --numprocesses=$(JOBS) $(PYTEST_ARGS)
 
-nbval: $(STAMP) ## execute every cell of every notebook
+nbval: $(STAMP) ## execute every cell of every notebook, a notebook a process
 	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) \
-		--override-ini=timeout=0 notebooks/*.ipynb $(PYTEST_ARGS)
+		--override-ini=timeout=0 --numprocesses=$(JOBS) --dist=loadfile notebooks/*.ipynb $(PYTEST_ARGS)
 
 browser: $(STAMP) ## widgets in a real Chromium (skipped without one, but not in CI)
 	$(PY) -m pytest --override-ini=timeout=600 tests/browser $(PYTEST_ARGS)

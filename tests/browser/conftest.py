@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic"]
+PATIENCE = 30_000  # milliseconds; a busy machine draws a long notebook slowly
 OFFLINE = ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -27,6 +29,7 @@ def browser():
         if os.environ.get("CI"):
             pytest.fail("need Chromium for the browser tests in CI, found none on PATH")
         pytest.skip("no Chromium on PATH")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS + OFFLINE)
         yield browser
@@ -34,11 +37,17 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def jupyter(tmp_path_factory):
-    """Address of a JupyterLab on 127.0.0.1 that serves a copy of the notebooks."""
+def home(tmp_path_factory):
+    """A folder with a copy of the notebooks."""
     home = tmp_path_factory.mktemp("jupyter")
     shutil.copytree(ROOT / "notebooks", home / "notebooks")
     shutil.copy(ROOT / "jupytext.toml", home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def jupyter(home):
+    """Address of a JupyterLab on 127.0.0.1 that serves that folder."""
     token = secrets.token_hex(16)
     runtime = home / "runtime"
     log = (home / "log").open("w")
@@ -98,12 +107,28 @@ def page(browser):
 class Reader:
     """Opens notebooks and runs them, as a reader does."""
 
-    def __init__(self, page, address: str):
-        self.page, self.address = page, address
+    def __init__(self, page, address: str, home: Path):
+        self.page, self.address, self.home = page, address, home
 
     def open(self, path: str) -> None:
         self.page.goto(self.address.format(path=path))
         expect(self.page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=MINUTE)
+
+    def open_widgets(self, chapter: str, *calls: str) -> None:
+        """Open a notebook of that chapter's imports and of the cells that make these calls.
+
+        nbval runs the whole chapter; here a reader meets its widgets without waiting for it.
+        """
+        notebook = nbformat.read(self.home / chapter, nbformat.NO_CONVERT)
+        imports, *cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        made = [cell for cell in cells if any(call in cell.source for call in calls)]
+        missing = [call for call in calls if not any(call in cell.source for cell in made)]
+        if missing:
+            pytest.fail(f"need a cell that calls {missing} in {chapter}, found none")
+        notebook.cells = [imports, *made]
+        path = f"widgets-{Path(chapter).name}"
+        nbformat.write(notebook, self.home / path)
+        self.open(path)
 
     def run_all(self) -> None:
         self.wait_until_idle(MINUTE)
@@ -112,11 +137,23 @@ class Reader:
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
+    def scroll_through(self):
+        """Go from the top to the end by a window's height; what is out of sight is not drawn."""
+        panel = self.page.locator(".jp-WindowedPanel-outer")
+        panel.evaluate("panel => panel.scrollTo(0, 0)")
+        while True:
+            self.page.wait_for_timeout(300)
+            yield
+            below = "panel => panel.scrollHeight - panel.scrollTop - panel.clientHeight"
+            if panel.evaluate(below) < 2:
+                return
+            panel.evaluate("panel => panel.scrollBy(0, panel.clientHeight)")
+
     def wait_until_idle(self, timeout: float) -> None:
         indicator = self.page.locator(".jp-Notebook-ExecutionIndicator")
         expect(indicator).to_have_attribute("data-status", "idle", timeout=timeout)
 
 
 @pytest.fixture
-def reader(page, jupyter):
-    return Reader(page, jupyter)
+def reader(page, jupyter, home):
+    return Reader(page, jupyter, home)

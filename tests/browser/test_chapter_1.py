@@ -24,11 +24,11 @@ def budget(summary):
 
 
 def test_both_views_follow_their_controls(reader, page):
-    reader.open(CHAPTER)
+    reader.open_widgets(CHAPTER, "ScalingLab(")
     reader.run_all()
     labs = page.locator(LAB)
-    expect(labs).to_have_count(2, timeout=5 * MINUTE)
-    reader.wait_until_idle(5 * MINUTE)
+    expect(labs).to_have_count(2, timeout=MINUTE)
+    reader.wait_until_idle(MINUTE)
     assert page.locator(".jp-RenderedText[data-mime-type*='stderr']").count() == 0
     timeline, laws = labs.all()
 

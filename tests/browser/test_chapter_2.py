@@ -20,11 +20,11 @@ def press(widget, name: str, key: str) -> None:
 
 
 def test_both_widgets_follow_a_slider(reader, page):
-    reader.open(CHAPTER)
+    reader.open_widgets(CHAPTER, "ModelBuilder(", "VAELab(")
     reader.run_all()
     lab = page.locator(LAB)
-    expect(lab).to_be_attached(timeout=6 * MINUTE)
-    reader.wait_until_idle(3 * MINUTE)
+    expect(lab).to_be_attached(timeout=MINUTE)
+    reader.wait_until_idle(MINUTE)
     assert page.locator(".jp-RenderedText[data-mime-type*='stderr']").count() == 0
 
     builder = page.locator(BUILDER)
@@ -54,11 +54,9 @@ def test_opened_without_running_it_draws_its_diagrams(reader, page):
     """Both Mermaid graphs are pictures, and none is an error message."""
     reader.open(CHAPTER)
     heading = page.get_by_role("heading", name=re.compile("Two families"))
-    for _ in range(60):  # JupyterLab renders the cells that come into view
+    for _ in reader.scroll_through():
         if heading.count():
             break
-        page.locator(".jp-WindowedPanel-outer").evaluate("panel => panel.scrollBy(0, 1000)")
-        page.wait_for_timeout(100)
     heading.scroll_into_view_if_needed()
     diagrams = page.locator(".jp-RenderedMermaid")
     expect(diagrams).to_have_count(2, timeout=MINUTE)

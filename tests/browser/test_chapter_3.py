@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 CHAPTER = "notebooks/03_algorithms.ipynb"
@@ -11,12 +10,11 @@ LAB = ".jp-OutputArea-output:has(button:text-is('Keep for comparison'))"
 STEPPER = ".jp-OutputArea-output:has(.widget-dropdown:has-text('formula'))"
 
 
-@pytest.mark.timeout(600)  # the whole chapter runs first: two minutes on a busy machine
 def test_a_control_of_each_explorer(reader, page):
-    reader.open(CHAPTER)
+    reader.open_widgets(CHAPTER, "BackpropStepper(", "PipelineLab(")
     reader.run_all()
-    expect(page.locator(LAB)).to_be_attached(timeout=5 * MINUTE)
-    reader.wait_until_idle(5 * MINUTE)
+    expect(page.locator(LAB)).to_be_attached(timeout=MINUTE)
+    reader.wait_until_idle(MINUTE)
     assert page.locator(".jp-RenderedText[data-mime-type*='stderr']").count() == 0
     step_back_and_forth(page.locator(STEPPER))
     train_on_raw_data(page.locator(LAB))

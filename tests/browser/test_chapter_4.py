@@ -10,11 +10,11 @@ EXPLORER = ".jp-OutputArea-output:has(.bigmodel-heatmap)"
 
 
 def test_the_explorer_follows_sliders_mouse_and_keys(reader, page):
-    reader.open(CHAPTER)
+    reader.open_widgets(CHAPTER, "AttentionExplorer(")
     reader.run_all()
     explorer = page.locator(EXPLORER).last
-    expect(explorer).to_be_attached(timeout=3 * MINUTE)
-    reader.wait_until_idle(3 * MINUTE)
+    expect(explorer).to_be_attached(timeout=MINUTE)
+    reader.wait_until_idle(MINUTE)
     explorer.scroll_into_view_if_needed()
     picture = explorer.locator("img.widget-image")
     summary = explorer.locator(".widget-html-content").nth(1)
