@@ -189,7 +189,7 @@ ScalingLab()
 # %%
 train, test = load_digits("digits", "train"), load_digits("digits", "test")
 print(f"{len(train):,} images to learn from, {len(test)} to test with")
-WIDTHS, SEEDS = (2, 4, 8, 16, 32, 64, 128), by_device(cpu=8, gpu=50)
+WIDTHS, SEEDS = (2, 4, 8, 16, 32, 64, 128), by_device(cpu=6, gpu=50)
 
 
 def make_network(width: int) -> nn.Module:
@@ -322,7 +322,7 @@ plots.table(rows)
 #
 # $$L(N) = E + A\,N^{-\alpha}$$
 #
-# $E$ is what no size removes, $A$ how much there is beside it, $\alpha$ how fast that falls. How sure are the three? The **bootstrap** (Efron 1979) repeats the fit 200 times, each time on seeds *and* test images drawn anew, with repetition, from those that we have.
+# $E$ is what no size removes, $A$ how much there is beside it, $\alpha$ how fast that falls. How sure are the three? The **bootstrap** (Efron 1979) repeats the fit 100 times, each time on seeds *and* test images drawn anew, with repetition, from those that we have.
 
 # %%
 random = np.random.default_rng(0)
@@ -336,7 +336,7 @@ def resampled(values):
 fits, repeats = {}, {}
 for name, values in {"log-loss": log_loss, "error": error}.items():
     fits[name] = fit_power_law(parameters, values.mean(axis=(1, 2)))
-    repeats[name] = [fit_power_law(parameters, resampled(values)) for _ in range(200)]
+    repeats[name] = [fit_power_law(parameters, resampled(values)) for _ in range(100)]
 
 
 # %%
@@ -579,7 +579,7 @@ runs = {
     "GAN": GANRun(*networks, train, settings=gan_settings, check_every=seldom),
     "VAE": VAERun(vae.to(device), train, settings=vae_settings, check_every=seldom),
 }
-steps = {"GAN": 400, "VAE": 650}
+steps = {"GAN": 400, "VAE": 560}
 
 
 # %%
@@ -669,7 +669,7 @@ claim("novelty of the noisy copies", reports["noisy copies"].novelty, high=0.1)
 # A network that has learned one task may learn the next one with fewer examples: its first layers know something already. That is **pretraining** and **reuse**. Here: learn five of the digits with all their images, then the other five with 1, 2, 5, 10 or 50 images each. To leave something to be learned, each digit is moved by up to four pixels either way, as on paper without lines.
 
 # %%
-SHOTS, DRAWS, POSITIONS = (1, 2, 5, 10, 50), 8, 16
+SHOTS, DRAWS, POSITIONS = (1, 2, 5, 10, 50), 6, 16
 
 
 def moved(data: LabelledImages, seed: int, reach: int = 4) -> torch.Tensor:
@@ -687,7 +687,7 @@ unseen = LabelledImages(moved(test, seed=99), test.labels, test.source)
 
 
 # %% [markdown]
-# Which five digits come first is drawn anew eight times, and so are the images. Every image may be seen in 16 positions: one knows that a digit stays the same when it is moved, whether one starts **from scratch** or from a trained network. All else is equal, too: the same small convolutional network (chapter 2), the same last layer to start with, the same steps.
+# Which five digits come first is drawn anew six times, and so are the images. Every image may be seen in 16 positions: one knows that a digit stays the same when it is moved, whether one starts **from scratch** or from a trained network. All else is equal, too: the same small convolutional network (chapter 2), the same last layer to start with, the same steps.
 
 # %%
 def make_reader() -> nn.Module:
@@ -724,7 +724,7 @@ pretrained = train_readers([make_reader() for _ in orders], all_images, steps=40
 print("first tasks:", *("".join(map(str, sorted(c.tolist()))) for c in first_task))
 
 # %% [markdown]
-# All five numbers of examples and all eight draws make forty networks, trained as one. A stack needs lists of equal length, so 1 example stands 50 times in its list, 2 stand 25 times each, and so on.
+# All five numbers of examples and all six draws make thirty networks, trained as one. A stack needs lists of equal length, so 1 example stands 50 times in its list, 2 stand 25 times each, and so on.
 
 # %%
 grid = [(n, s) for n in SHOTS for s in range(DRAWS)]
@@ -737,7 +737,7 @@ reused = [
 belongs = torch.stack([torch.isin(unseen.labels, second_task[s]) for _, s in grid])
 
 
-def accuracy(answers: torch.Tensor) -> np.ndarray:  # (40, images) to (shots, draws), in %
+def accuracy(answers: torch.Tensor) -> np.ndarray:  # (30, images) to (shots, draws), in %
     right = (answers == unseen.labels) & belongs
     return 100 * (right.sum(1) / belongs.sum(1)).view(len(SHOTS), DRAWS).numpy()
 
@@ -794,7 +794,7 @@ plots.show(figure, alt=alt)
 
 
 # %% [markdown]
-# *In the picture:* means of eight draws; bars: their standard error. Read it *sideways* for the price in labels: go from an orange point to the left until the blue line of the same kind is as high. Between two points we interpolate on the logarithmic axis.
+# *In the picture:* means of six draws; bars: their standard error. Read it *sideways* for the price in labels: go from an orange point to the left until the blue line of the same kind is as high. Between two points we interpolate on the logarithmic axis.
 
 # %%
 def examples_needed(level: float, curve: np.ndarray) -> float:
