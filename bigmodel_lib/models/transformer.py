@@ -135,9 +135,24 @@ class Block(nn.Module):
         self.norm_attention, self.attention = nn.LayerNorm(D), MultiHeadAttention(D, H)
         self.norm_mlp, self.mlp = nn.LayerNorm(D), MLP(D)
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """(B, T, D) to (B, T, D); nothing from later positions, earlier ones from the cache."""
-        x = x + self.dropout(self.attention(self.norm_attention(x), causal=True, cache=cache))
+    def forward(
+        self,
+        x: Tensor,
+        cache: KeyValueCache | None = None,
+        *,
+        causal: bool = True,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """(B, T, D) to (B, T, D).
+
+        Args:
+            x: a sequence, or with a cache its next part.
+            cache: of the tokens before x.
+            causal: nothing from later positions, as in a decoder; False for an encoder.
+            mask: bool, broadcastable to (B, H, T, S); True means "may look".
+        """
+        options = {"causal": causal, "mask": mask, "cache": cache}
+        x = x + self.dropout(self.attention(self.norm_attention(x), **options))
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
 
 
