@@ -1,6 +1,5 @@
 """Training a language model on tokens, one step at a time, and what it then makes of a text."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,47 +7,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bigmodel_lib.training.run import Run
-
-LAST_RATE = 0.1  # of lr, at the end of the schedule
+from bigmodel_lib.training.schedule import Schedule, adamw
 
 
 @dataclass
-class TextSettings:
+class TextSettings(Schedule):
     """What may change while a language model trains.
 
     Attributes:
-        lr: AdamW's learning rate, at its highest.
         batch_size: windows a step.
         length: tokens of a window.
-        weight_decay: of matrices; biases and norms have none.
-        warmup: steps in which the rate rises from 0 to lr.
-        schedule: step at which the rate has fallen to a tenth of lr, along half a cosine
-            -- Loshchilov & Hutter 2016, eq. 5, arXiv:1608.03983; 0 keeps it.
+        others: of `Schedule`.
     """
 
-    lr: float = 3e-3
     batch_size: int = 16
     length: int = 64
-    weight_decay: float = 0.0
-    warmup: int = 0
-    schedule: int = 0
 
     def check(self) -> None:
         """Raise ValueError if a setting is out of its range."""
-        if not (self.lr >= 0 and self.batch_size >= 1 and self.length >= 1):
-            raise ValueError(f"need lr >= 0, batch_size >= 1 and length >= 1, got {self}")
-        if min(self.weight_decay, self.warmup, self.schedule) < 0:
-            raise ValueError(f"need weight_decay, warmup and schedule >= 0, got {self}")
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step, 1 the first."""
-        if step < self.warmup:
-            return self.lr * step / self.warmup
-        if not self.schedule:
-            return self.lr
-        done = (step - self.warmup) / max(self.schedule - self.warmup, 1)
-        falling = (1 + math.cos(math.pi * min(done, 1.0))) / 2
-        return self.lr * (LAST_RATE + (1 - LAST_RATE) * falling)
+        super().check()
+        if min(self.batch_size, self.length) < 1:
+            raise ValueError(f"need batch_size >= 1 and length >= 1, got {self}")
 
 
 class TextRun(Run):
@@ -73,8 +52,7 @@ class TextRun(Run):
         if ids.ndim != 1 or len(ids) <= settings.length:
             raise ValueError(f"need tokens (N,), N > {settings.length}, got {tuple(ids.shape)}")
         self.model, self.ids = model, ids.to(next(model.parameters()).device)
-        optimizer = torch.optim.AdamW(_two_groups(model), fused=True)
-        super().__init__({"model": model}, {"optimizer": optimizer}, settings, **others)
+        super().__init__({"model": model}, {"optimizer": adamw(model)}, settings, **others)
 
     def train_step(self) -> dict[str, Tensor]:
         """One step of AdamW on one batch of windows."""
@@ -83,21 +61,11 @@ class TextRun(Run):
         windows = self.ids[(starts + torch.arange(length + 1)).to(self.device)]  # (B, T + 1)
         scores = self.model(windows[:, :-1])
         loss = F.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
-        matrices, others = self.optimizers["optimizer"].param_groups
-        matrices["lr"] = others["lr"] = self.settings.rate(self.step + 1)
-        matrices["weight_decay"], others["weight_decay"] = self.settings.weight_decay, 0.0
+        self.settings.apply(self.optimizers["optimizer"], self.step + 1)
         self.optimizers["optimizer"].zero_grad()
         loss.backward()
         self.optimizers["optimizer"].step()
         return {"loss": loss}
-
-
-def _two_groups(model: nn.Module) -> list[dict]:
-    """Parameters that weight decay is for, and those that it is not."""
-    parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if (p.ndim > 1) == matrix]} for matrix in (True, False)
-    ]
 
 
 @torch.no_grad()
