@@ -1,7 +1,7 @@
 """GPU-enabled implementations behind the nine chapter notebooks on large models.
 
 Import what you need from the submodules; each chapter shows which:
-`device`, `models`, `data`, `training`, `claims`, `metrics`, `plots`, `widgets`.
+`autodiff`, `device`, `models`, `data`, `training`, `claims`, `metrics`, `plots`, `widgets`.
 """
 
 __version__ = "0.1.0"

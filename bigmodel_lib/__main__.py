@@ -19,6 +19,7 @@ PACKAGES = (
     "bigmodel_lib",
     "torch",
     "numpy",
+    "scipy",
     "scikit-learn",
     "matplotlib",
     "safetensors",

@@ -1,11 +1,12 @@
-"""How good is a generator? Distances between sets of images, measured in a feature space.
+"""How good is a generator, and may a classifier's probabilities be believed?
 
-Shapes: N and M images, F features. All statistics are computed in float64 on the CPU: a
-covariance loses digits in float32, and MPS has no float64.
+Distances between sets of images, measured in a feature space; calibration of probabilities.
+
+Shapes: N and M images, F features, C classes. All statistics are computed in float64 on the CPU:
+a covariance loses digits in float32, and MPS has no float64.
 """
 
 import functools
-import math
 import warnings
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from bigmodel_lib.data.download import cache_folder
 from bigmodel_lib.models.cnn import DigitCNN
 from bigmodel_lib.training.checkpoint import CheckpointError, load_tensors, save_tensors
 from bigmodel_lib.training.classifier import ClassifierRun
+from bigmodel_lib.training.schedule import cosine
 
 # --- the feature space: a digit classifier, trained in seconds and cached ---
 
@@ -55,8 +57,8 @@ def train_digit_classifier(data: LabelledImages) -> DigitCNN:
         torch.manual_seed(CLASSIFIER_SEED)
         classifier = DigitCNN()
     run = ClassifierRun(classifier, data, seed=CLASSIFIER_SEED)
-    for record in run.take(CLASSIFIER_STEPS):
-        run.settings.lr = 1.5e-3 * (1 + math.cos(math.pi * record.step / CLASSIFIER_STEPS))
+    for _ in cosine(run, CLASSIFIER_STEPS, lr=3e-3):
+        pass
     return classifier.eval()
 
 
@@ -234,3 +236,108 @@ class GeneratorJudge:
     def _novelty(self, images: Tensor) -> float:
         held_out = nearest(images, self.real)[1] >= len(self.train)
         return float(held_out.double().mean() * len(self.real) / len(self.test))
+
+
+# --- calibration: of all that is called 90 % sure, is 90 % right? ---
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """How sure a classifier is, beside how often it is right, bin by bin.
+
+    Attributes:
+        confidence: mean probability of the predicted class in each bin (bins,), 0 to 1.
+        accuracy: share of right predictions in each bin (bins,), 0 to 1.
+        share: of all predictions, how many lie in each bin (bins,); sums to 1.
+
+    Confidence and accuracy are NaN in a bin that is empty.
+    """
+
+    confidence: Tensor
+    accuracy: Tensor
+    share: Tensor
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error, 0 to 1: Σ share · |accuracy - confidence|.
+
+        -- Guo et al. 2017, eq. 3, arXiv:1706.04599.
+        """
+        gaps = (self.accuracy - self.confidence).abs().nan_to_num()
+        return float((self.share * gaps).sum())
+
+
+def reliability(probabilities: Tensor, labels: Tensor, bins: int = 10) -> Reliability:
+    """Sort predictions by how sure they are into equal bins ((m - 1)/bins, m/bins].
+
+    Args:
+        probabilities: (N, C), rows that sum to 1.
+        labels: the right classes (N,), 0 to C - 1.
+        bins: how many.
+
+    Raises:
+        ValueError: shapes that do not fit, rows that are no probabilities, or no bin.
+    """
+    _check_classified(probabilities, labels)
+    probabilities = probabilities.double().cpu()
+    total = probabilities.sum(1)
+    if bins < 1 or probabilities.min() < 0 or not torch.allclose(total, torch.ones_like(total)):
+        raise ValueError(
+            f"need rows of probabilities that sum to 1, and bins >= 1; got a lowest value of "
+            f"{probabilities.min():.3g}, sums of {total.min():.3g} to {total.max():.3g}, "
+            f"and {bins} bins"
+        )
+    best = probabilities.max(dim=1)
+    right = (best.indices == labels.cpu()).double()
+    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1]
+    place = torch.bucketize(best.values, edges)  # (left, right], as in the paper
+    count = torch.bincount(place, minlength=bins)
+    return Reliability(
+        confidence=torch.bincount(place, best.values, bins) / count,
+        accuracy=torch.bincount(place, right, bins) / count,
+        share=count / len(labels),
+    )
+
+
+def fit_temperature(scores: Tensor, labels: Tensor) -> float:
+    """The temperature T for which softmax(scores / T) gives the labels the highest likelihood.
+
+    Guo et al. 2017, section 4.2, arXiv:1706.04599. T > 1 makes a classifier less sure, T < 1
+    surer; its predictions stay as they are. The loss is convex in 1/T, with the slope
+    mean(Σ_c p_c z_c - z_label), so halving an interval finds where that is 0.
+
+    Args:
+        scores: before the softmax (N, C), of data that the classifier was not trained on.
+        labels: the right classes (N,), 0 to C - 1.
+
+    Raises:
+        ValueError: shapes that do not fit; no best T, because every label has the highest
+            score (then T → 0), or labels score no better than the average class (T → ∞).
+    """
+    _check_classified(scores, labels)
+    scores = scores.double().cpu()
+    of_label = scores.gather(1, labels.cpu()[:, None])[:, 0]
+
+    def slope(sharpness: float) -> float:  # of the loss, at 1/T = sharpness
+        mean = ((sharpness * scores).softmax(dim=1) * scores).sum(dim=1)
+        return float((mean - of_label).mean())
+
+    low, high = -7.0, 7.0  # of log10(1/T)
+    if not slope(10**low) < 0 < slope(10**high):
+        raise ValueError(
+            "need some labels that score highest and some that do not: no temperature is best"
+        )
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(10**middle) < 0 else (low, middle)
+    return 10**-low
+
+
+def _check_classified(values: Tensor, labels: Tensor) -> None:
+    if values.ndim != 2 or labels.shape != values.shape[:1] or not len(labels):
+        raise ValueError(
+            f"need (N, C) and labels (N,), N >= 1; got {tuple(values.shape)} and "
+            f"{tuple(labels.shape)}"
+        )
+    if labels.is_floating_point() or not 0 <= labels.min() <= labels.max() < values.shape[1]:
+        raise ValueError(f"need whole labels from 0 to {values.shape[1] - 1}, got {labels}")

@@ -1,4 +1,4 @@
-"""Measures of generators: closed forms, plain loops, SciPy, and sets with known answers."""
+"""Measures of generators and of calibration: closed forms, loops, SciPy, known answers."""
 
 import itertools
 import math
@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
 from torch import nn
 from torch.testing import assert_close
 
@@ -18,10 +20,12 @@ from bigmodel_lib.metrics import (
     GeneratorJudge,
     class_shares,
     digit_classifier,
+    fit_temperature,
     frechet_distance,
     modes_covered,
     nearest,
     precision_recall,
+    reliability,
     train_digit_classifier,
 )
 from bigmodel_lib.models.cnn import DigitCNN
@@ -577,3 +581,111 @@ def test_the_rate_falls_to_0_along_half_a_cosine(monkeypatch):
     train_digit_classifier(digits("train"))
     expected = [1.5e-3 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
     assert rates == pytest.approx(expected)
+
+
+# --- calibration ---
+
+
+def classified(N=401, C=5, seed=0):
+    """Scores and labels; a label is drawn from the softmax of its scores."""
+    scores = 2 * normal(N, C, seed=seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    return scores, torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0]
+
+
+def ece_by_loops(probabilities, labels, bins):
+    """The definition, one prediction at a time."""
+    inside = [[] for _ in range(bins)]
+    for row, label in zip(probabilities.tolist(), labels.tolist(), strict=True):
+        sure = max(row)
+        place = next(m for m in range(bins) if sure <= (m + 1) / bins or m == bins - 1)
+        inside[place].append((sure, row.index(sure) == label))
+    error = 0.0
+    for found in filter(None, inside):
+        confidence = sum(sure for sure, _ in found) / len(found)
+        accuracy = sum(right for _, right in found) / len(found)
+        error += len(found) / len(labels) * abs(accuracy - confidence)
+    return error
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10**6), N=st.integers(1, 67), C=st.integers(2, 7), bins=st.integers(1, 13)
+)
+def test_calibration_error_is_its_definition(seed, N, C, bins):
+    scores, labels = classified(N, C, seed)
+    probabilities = (3 * scores).softmax(1)
+    expected = ece_by_loops(probabilities, labels, bins)
+    assert reliability(probabilities, labels, bins).error == pytest.approx(expected)
+
+
+def test_reliability_equals_scikit_learns_curve():
+    scores, labels = classified()
+    probabilities = scores.softmax(1)
+    best = probabilities.max(1)
+    accuracy, confidence = calibration_curve(best.indices == labels, best.values, n_bins=7)
+    found = reliability(probabilities, labels, bins=7)
+    filled = found.share > 0
+    assert_close(found.accuracy[filled], torch.tensor(accuracy))
+    assert_close(found.confidence[filled], torch.tensor(confidence))
+    assert found.accuracy[~filled].isnan().all()
+    assert found.share.sum() == pytest.approx(1)
+
+
+def test_a_value_on_an_edge_belongs_to_the_lower_bin_and_1_to_the_last():
+    probabilities = torch.tensor([[0.5, 0.5], [1.0, 0.0], [0.25, 0.75]], dtype=F64)
+    found = reliability(probabilities, torch.tensor([0, 0, 0]), bins=4)
+    assert_close(found.share, torch.tensor([0, 1, 1, 1]) / 3)
+    assert found.accuracy[1:].tolist() == [1, 0, 1]
+    assert found.error == pytest.approx((0.5 + 0.75 + 0) / 3)
+
+
+def test_a_classifier_that_is_always_sure_and_half_right():
+    probabilities = torch.eye(2, dtype=F64).repeat(7, 1)
+    assert reliability(probabilities, torch.zeros(14).long()).error == pytest.approx(0.5)
+
+
+def test_float32_probabilities_of_a_network_are_taken():
+    scores, labels = classified()
+    assert reliability(scores.float().softmax(1), labels).error < 0.1
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "bins", "message"),
+    [
+        (torch.ones(3, 2), torch.zeros(3).long(), 10, "sum to 1"),
+        (torch.tensor([[1.5, -0.5]]), torch.zeros(1).long(), 10, "lowest value of -0.5"),
+        (torch.tensor([[0.5, 0.5]]), torch.zeros(1).long(), 0, "and 0 bins"),
+        (torch.tensor([[0.5, 0.5]]), torch.zeros(2).long(), 10, r"got \(1, 2\) and \(2,\)"),
+        (torch.ones(0, 2), torch.zeros(0).long(), 10, "N >= 1"),
+        (torch.tensor([[0.5, 0.5]]), torch.tensor([2]), 10, "labels from 0 to 1"),
+        (torch.tensor([[0.5, 0.5]]), torch.tensor([0.0]), 10, "whole labels"),
+    ],
+)
+def test_what_is_no_classification_is_refused(probabilities, labels, bins, message):
+    with pytest.raises(ValueError, match=message):
+        reliability(probabilities, labels, bins)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
+def test_the_temperature_that_scores_were_multiplied_by_is_found_again(temperature):
+    scores, labels = classified(N=20011)
+    assert fit_temperature(temperature * scores, labels) == pytest.approx(temperature, rel=0.05)
+
+
+def test_the_temperature_is_where_the_loss_is_lowest():
+    scores, labels = classified()
+    best = fit_temperature(3 * scores, labels)
+
+    def loss(T):
+        return nn.functional.cross_entropy(3 * scores / T, labels).item()
+
+    found = scipy.optimize.minimize_scalar(loss, bounds=(0.1, 30), method="bounded")
+    assert best == pytest.approx(found.x, rel=1e-3)
+    assert loss(best) < min(loss(1.01 * best), loss(best / 1.01))
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [1, 0]])
+def test_where_no_temperature_is_best_it_is_said(labels):
+    with pytest.raises(ValueError, match="no temperature is best"):
+        fit_temperature(torch.tensor([[2.0, 1.0], [1.0, 2.0]]), torch.tensor(labels))

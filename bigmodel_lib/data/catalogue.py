@@ -16,7 +16,7 @@ def _files(folder: str, mirrors: tuple[str, ...], *rows: str) -> tuple[RemoteFil
 
 
 # Hashes and sizes as in TensorFlow Datasets' records of the same files
-# (tensorflow_datasets/url_checksums/mnist.txt and fashion_mnist.txt).
+# (tensorflow_datasets/url_checksums/mnist.txt, fashion_mnist.txt and movielens.txt).
 DATASETS: dict[str, tuple[RemoteFile, ...]] = {
     # The authors' own server is closed to downloads; PyTorch's and TensorFlow's mirrors.
     "mnist": _files(
@@ -49,5 +49,11 @@ DATASETS: dict[str, tuple[RemoteFile, ...]] = {
         " 4422102 t10k-images-idx3-ubyte.gz",
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
         " 5148 t10k-labels-idx1-ubyte.gz",
+    ),
+    # GroupLens' own server; the licence forbids to pass the file on.
+    "movielens-100k": _files(
+        "movielens-100k",
+        ("https://files.grouplens.org/datasets/movielens/",),
+        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229 4924029 ml-100k.zip",
     ),
 }

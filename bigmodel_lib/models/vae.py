@@ -165,6 +165,19 @@ def elbo(
     return Terms(reconstruction + beta * kl, reconstruction, kl)
 
 
+def least_reconstruction(images: Tensor) -> Tensor:
+    """The smallest reconstruction term that `elbo` can give: the entropy of the grey pixels.
+
+    Args:
+        images: (B, …) in [-1, 1].
+
+    Returns:
+        Σ H(y) over the pixels, y = (x + 1)/2, in nats per image (B,); 0 for black and white.
+    """
+    white = (images.flatten(1) + 1) / 2
+    return (torch.special.entr(white) + torch.special.entr(1 - white)).sum(dim=1)
+
+
 def _check_code(mean: Tensor, log_variance: Tensor) -> None:
     if mean.ndim != 2 or mean.shape != log_variance.shape:
         raise ValueError(

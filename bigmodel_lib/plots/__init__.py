@@ -1,6 +1,7 @@
 """Pictures: arrays in, Axes out. Colours are safe for colour-blind readers (Wong 2011)."""
 
 from bigmodel_lib.plots.images import image_grid, mosaic
+from bigmodel_lib.plots.landmarks import optimal_sizes, short_number, timeline
 from bigmodel_lib.plots.show import BLUE, GREEN, GREY, ORANGE, PURPLE, show, table
 from bigmodel_lib.plots.training import class_bars, mark_changes, score_histogram, training_curves
 
@@ -14,8 +15,11 @@ __all__ = [
     "image_grid",
     "mark_changes",
     "mosaic",
+    "optimal_sizes",
     "score_histogram",
+    "short_number",
     "show",
     "table",
+    "timeline",
     "training_curves",
 ]

@@ -44,7 +44,7 @@ def training_curves(
 def mark_changes(changes: Sequence, *, ax: Axes, last: int = 5) -> list:
     """A dotted line at each step where a setting changed; the last few carry its name."""
     artists = [ax.axvline(change.step, color=GREY, lw=1, ls=":") for change in changes]
-    for place, change in enumerate(changes[-last:]):
+    for place, change in enumerate(changes[-last:] if last else ()):
         new = f"{change.new:.2g}" if isinstance(change.new, float) else change.new
         text = ax.annotate(
             f"{change.name} → {new}",

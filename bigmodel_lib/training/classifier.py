@@ -36,6 +36,8 @@ class ClassifierRun(Run):
         others: seed, check_every, keep_every and keep of `Run`.
     """
 
+    networks = 1  # more of them where a subclass trains several side by side
+
     def __init__(
         self,
         model: nn.Module,
@@ -50,15 +52,19 @@ class ClassifierRun(Run):
         settings = settings or ClassifierSettings()
         super().__init__({"model": model}, {"optimizer": optimizer}, settings, **others)
 
+    def draw(self) -> Tensor:
+        """Which images the next batch holds, (B,)."""
+        return torch.randint(len(self.data), (self.settings.batch_size,), device=self.device)
+
     def train_step(self) -> dict[str, Tensor]:
         """One step of AdamW on the cross-entropy of one batch."""
         (group,) = self.optimizers["optimizer"].param_groups
         group["lr"], group["weight_decay"] = self.settings.lr, self.settings.weight_decay
-        index = torch.randint(len(self.data), (self.settings.batch_size,), device=self.device)
-        labels = self.data.labels[index]
-        scores = self.model(self.data.images[index])
+        index = self.draw()
+        labels = self.data.labels[index].flatten()
+        scores = self.model(self.data.images[index]).flatten(0, -2)
         loss = F.cross_entropy(scores, labels)
         self.optimizers["optimizer"].zero_grad()
-        loss.backward()
+        (loss * self.networks).backward()  # the sum of their losses: each gradient is its own
         self.optimizers["optimizer"].step()
         return {"loss": loss, "accuracy": (scores.argmax(1) == labels).float().mean()}

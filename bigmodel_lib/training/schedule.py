@@ -1,24 +1,50 @@
-"""AdamW with a learning rate that rises, then falls: what all runs on sequences share."""
+"""Learning rates that change on the way."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from bigmodel_lib.training.run import Record, Run
+
 LAST_RATE = 0.1  # of lr, at the end of the schedule
+
+
+def half_cosine(done: float) -> float:
+    """(1 + cos π·done) / 2, which falls from 1 to 0 while `done` grows from 0 to 1.
+
+    Loshchilov & Hutter 2016, eq. 5, without restarts, arXiv:1608.03983.
+    """
+    return (1 + math.cos(math.pi * done)) / 2
+
+
+def cosine(run: Run, steps: int, lr: float) -> Iterator[Record]:
+    """The next so many steps, at a learning rate that falls from lr to 0 along half a cosine.
+
+    lr · `half_cosine(i / steps)` for i = 0 … steps - 1.
+
+    Args:
+        run: with an attribute `settings.lr`.
+        steps: how many; the rate is that of a fall over all of them, however many are asked for.
+        lr: of the first step.
+    """
+    for i in range(steps):
+        run.settings.lr = lr * half_cosine(i / steps)
+        yield next(run)
 
 
 @dataclass
 class Schedule:
-    """Learning rate and weight decay, step by step.
+    """Learning rate and weight decay as settings of a run, with a rate for every step.
 
     Attributes:
         lr: AdamW's learning rate, at its highest.
         weight_decay: of matrices; biases and norms have none.
         warmup: steps in which the rate rises from 0 to lr.
-        schedule: step at which the rate has fallen to a tenth of lr, along half a cosine
-            -- Loshchilov & Hutter 2016, eq. 5, arXiv:1608.03983; 0 keeps it.
+        schedule: step at which the rate has fallen to a tenth of lr, along `half_cosine`; 0
+            keeps it.
     """
 
     lr: float = 3e-3
@@ -38,8 +64,7 @@ class Schedule:
         if not self.schedule:
             return self.lr
         done = (step - self.warmup) / max(self.schedule - self.warmup, 1)
-        falling = (1 + math.cos(math.pi * min(done, 1.0))) / 2
-        return self.lr * (LAST_RATE + (1 - LAST_RATE) * falling)
+        return self.lr * (LAST_RATE + (1 - LAST_RATE) * half_cosine(min(done, 1.0)))
 
     def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         """Set what `adamw` made to this step's rate, and to the decay."""

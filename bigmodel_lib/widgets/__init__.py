@@ -3,6 +3,19 @@
 from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
 from bigmodel_lib.widgets.gan_1d import GAN1D
 from bigmodel_lib.widgets.gan_lab import GANLab
+from bigmodel_lib.widgets.model_builder import ModelBuilder
 from bigmodel_lib.widgets.optimizer_race import OptimizerRace
+from bigmodel_lib.widgets.pipeline_lab import PipelineLab
+from bigmodel_lib.widgets.scaling_lab import ScalingLab
+from bigmodel_lib.widgets.vae_lab import VAELab
 
-__all__ = ["GAN1D", "AttentionExplorer", "GANLab", "OptimizerRace"]
+__all__ = [
+    "GAN1D",
+    "AttentionExplorer",
+    "GANLab",
+    "ModelBuilder",
+    "OptimizerRace",
+    "PipelineLab",
+    "ScalingLab",
+    "VAELab",
+]

@@ -11,6 +11,7 @@ import base64
 import html
 import time
 from collections import deque
+from collections.abc import Mapping
 
 import ipywidgets
 from ipywidgets import Widget
@@ -114,6 +115,13 @@ class Explorer(ipywidgets.VBox):
             control.on_click(wish)
         else:
             control.observe(wish, "value")
+
+    def show_values(self, values: Mapping[str, object]) -> None:
+        """Let controls say what is so; what they wish for is then nothing new."""
+        for name, value in values.items():
+            self.controls[name].value = value
+            while name in self._wishes:
+                self._wishes.remove(name)
 
     # --- from wishes to pictures: the kernel's main loop ---
 
@@ -234,3 +242,8 @@ def described(control: type[Widget], description: str, **traits) -> Widget:
     style = {"description_width": "initial"}
     layout = traits.pop("layout", {"width": "285px"})
     return control(description=_(description), style=style, layout=layout, **traits)
+
+
+def button(text: str, kind: type[Widget] = ipywidgets.Button) -> Widget:
+    """A button, or a ToggleButton, as wide as its text."""
+    return kind(description=_(text), layout={"width": "auto"})

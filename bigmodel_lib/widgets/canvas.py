@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -49,6 +50,12 @@ class Canvas:
     def redraw(self) -> None:
         """Something else changed (limits, ticks): draw the background anew in the next frame."""
         self._background = self._labelled = None
+
+    def limit(self, ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Set the limits of axes; only where they change does it cost a full drawing."""
+        if ax.get_xlim() != x or ax.get_ylim() != y:
+            ax.set(xlim=x, ylim=y)
+            self.redraw()
 
     def relabel(self) -> None:
         """An artist named to `seldom` changed: draw that layer anew in the next frame."""

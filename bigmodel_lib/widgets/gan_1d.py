@@ -24,8 +24,9 @@ from bigmodel_lib.models.densities import (
     wasserstein_1,
 )
 from bigmodel_lib.training.optim import SGD, Adam
-from bigmodel_lib.widgets.base import SLICE, Explorer, RefusedError, described
+from bigmodel_lib.widgets.base import RefusedError, button, described
 from bigmodel_lib.widgets.gan_1d_picture import GAN1DPicture, GAN1DView
+from bigmodel_lib.widgets.player import Player
 
 F64 = torch.float64
 X = grid(-20, 20, 1601)  # wide enough for every setting: no density loses mass
@@ -149,7 +150,7 @@ class Duel:
         self.history.append((self.d_steps, *self.values()))
 
 
-class GAN1D(Explorer):
+class GAN1D(Player):
     """A GAN in one dimension, where the best discriminator is known.
 
     D learns while the reader plays; G stands still, or learns too, or takes single steps. The
@@ -169,7 +170,7 @@ class GAN1D(Explorer):
             if name not in SETTINGS:
                 raise ValueError(f"need settings in {SETTINGS}, got {name!r}")
             controls[name].value = value
-        self.controls, self.playing, self._followed = controls, False, 0
+        self.controls, self._followed = controls, 0
         self.duel = self._make_duel("objective")
         self._home = self._where()
         self._picture = GAN1DPicture()
@@ -201,7 +202,7 @@ class GAN1D(Explorer):
     def apply(self, name: str) -> None:
         """Take over a control's value, or obey a button."""
         if name not in SETTINGS:
-            getattr(self, f"_on_{name}")()
+            self.obey(name)
         elif name == "seed":
             self._restart()
         elif name in LIVE:
@@ -227,55 +228,41 @@ class GAN1D(Explorer):
         if self.duel.g_steps == self._followed:
             return
         self._followed = self.duel.g_steps
+        # a control that waits has the reader's hand on it
         at = {"mean": self.duel.mean.item(), "std": self.duel.log_std.exp().item()}
-        for name, value in at.items():
-            if name not in self._wishes:  # else the reader's hand is on it
-                self.controls[name].value = value
-                while name in self._wishes:
-                    self._wishes.remove(name)
+        self.show_values({name: value for name, value in at.items() if name not in self._wishes})
         if self.duel.held:
             self.say(_("G is held at the edge of its sliders"))
 
     # --- buttons ---
 
-    def _on_play(self) -> None:
-        self.playing = True
-        self.say(_("playing"))
-
-    def _on_pause(self) -> None:
-        self._stop(_("paused"))
-
     def _on_step(self) -> None:
         self.duel.step_d()
-        self._stop(_("one step of D"))
+        self.stop(_("one step of D"))
 
     def _on_step_g(self) -> None:
         self.duel.step_g()
-        self._stop(_("one step of G"))
+        self.stop(_("one step of G"))
         self._follow()
 
     def _on_reset(self) -> None:
         for name, value in zip(("mean", "std"), self._home, strict=True):
             self.controls[name].value = value
         self._restart()
-        self._stop(_("reset: D forgot all, G is where you put it"))
-
-    def _stop(self, note: str) -> None:
-        self.playing = False
-        self.say(note)
+        self.stop(_("reset: D forgot all, G is where you put it"))
 
     # --- work and picture ---
 
+    def now(self) -> int:
+        """D's steps."""
+        return self.duel.d_steps
+
     def work(self) -> bool:
         """Steps for one slice of time."""
-        if not self.playing:
-            return False
-        end = time.monotonic() + SLICE
-        while time.monotonic() < end:
-            self._step_all()
-        if time.monotonic() >= self._next_frame:  # sliders need not move faster than pictures
+        busy = super().work()
+        if busy and time.monotonic() >= self._next_frame:  # sliders move as pictures do
             self._follow()
-        return True
+        return busy
 
     def _step_all(self) -> None:
         self.duel.step_d()
@@ -287,11 +274,6 @@ class GAN1D(Explorer):
         for _step in range(count):
             self._step_all()
         self._follow()
-
-    def fail(self, error: Exception) -> None:
-        """An error pauses the explorer."""
-        self.playing = False
-        super().fail(error)
 
     def compute(self) -> GAN1DView:
         """What the picture shows."""
@@ -359,8 +341,8 @@ def _controls() -> dict[str, ipywidgets.Widget]:
 
     lr = {"base": 10, "step": 0.1, "readout_format": ".1e"}
     return {
-        **{name: _button(ipywidgets.Button, text) for name, text in _BUTTONS.items()},
-        "g_learns": _button(ipywidgets.ToggleButton, "G learns too"),
+        **{name: button(text) for name, text in _BUTTONS.items()},
+        "g_learns": button("G learns too", ipywidgets.ToggleButton),
         "real": described(choice, "real data", options=choices(*MIXTURES), value="two humps"),
         "mean": described(floats, "G: mean", value=-1.0, min=MEAN[0], max=MEAN[1], step=0.05),
         "std": described(floats, "G: width σ", value=1.0, min=STD[0], max=STD[1], step=0.05),
@@ -388,10 +370,6 @@ _BUTTONS = {
     "step_g": "Step G",
     "reset": "Reset",
 }
-
-
-def _button(kind: type[ipywidgets.Widget], text: str) -> ipywidgets.Widget:
-    return kind(description=_(text), layout={"width": "auto"})
 
 
 def _rows(controls: dict[str, ipywidgets.Widget]) -> list[ipywidgets.Widget]:

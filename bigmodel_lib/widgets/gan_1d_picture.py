@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from bigmodel_lib.language import _
 from bigmodel_lib.plots import BLUE, GREEN, ORANGE, PURPLE
 from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.curves import round_up
 
 SIDE = 7.0  # the picture shows x from −SIDE to SIDE
 LOWEST = -4.0  # of V's axis: below, V only runs off the bottom
@@ -93,7 +94,7 @@ class GAN1DPicture:
             line.set_data(x, values[shown])
         self._rug.set_data(view.samples, np.full(len(view.samples), 0.055))
         tallest = max(view.p.max(), view.q.max())
-        self._limit(self._densities, (-SIDE, SIDE), (0, _round_up(tallest * 1.05)))
+        self.canvas.limit(self._densities, (-SIDE, SIDE), (0, round_up(tallest * 1.05)))
         self._draw_push(view, shown)
         self._draw_value(view)
         self._draw_numbers(view)
@@ -178,8 +179,8 @@ class GAN1DPicture:
             self._push_lines[name].set_data(view.x[shown], view.curves[name][shown])
             self._push_dots[name].set_data(view.samples, view.pushes[name])
         largest = max(np.abs(values).max() for values in view.pushes.values())
-        limit = _round_up(1.15 * largest)
-        self._limit(self._push, (-SIDE, SIDE), (-limit, limit))
+        limit = round_up(1.15 * largest)
+        self.canvas.limit(self._push, (-SIDE, SIDE), (-limit, limit))
 
     def _draw_value(self, view: GAN1DView) -> None:
         every = max(1, len(view.history) // POINTS)
@@ -189,7 +190,7 @@ class GAN1DPicture:
         self._value_lines[0].set_markevery([len(steps) - 1])
         reach = next(reach for reach in _ROUND if view.d_steps <= reach)
         low = np.floor(2 * max(LOWEST, min(value.min(), best.min()))) / 2
-        self._limit(self._value, (0, reach), (low, 0.1))
+        self.canvas.limit(self._value, (0, reach), (low, 0.1))
 
     def _draw_numbers(self, view: GAN1DView) -> None:
         sizes = [f"{np.abs(view.pushes[name]).mean():.2g}" for name in PUSHES]
@@ -207,11 +208,6 @@ class GAN1DPicture:
         for text, value in zip(self._texts, values, strict=True):
             text.set_text(value)
 
-    def _limit(self, ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-        if ax.get_xlim() != x or ax.get_ylim() != y:
-            ax.set(xlim=x, ylim=y)
-            self.canvas.redraw()
-
 
 _ROWS = (
     "steps of D, of G",
@@ -226,12 +222,6 @@ _ROWS = (
     "… non-saturating",
 )
 _ROUND = [lead * 10**zeros for zeros in range(1, 9) for lead in (1, 2, 5)]
-
-
-def _round_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, …, so that an axis changes seldom; at least a millionth."""
-    lead = 10.0 ** np.floor(np.log10(max(value, 1e-6)))
-    return float(next(lead * step for step in (1, 2, 5, 10) if value <= lead * step * (1 + 1e-9)))
 
 
 def _signed(value: float) -> str:

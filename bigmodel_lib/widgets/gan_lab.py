@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from bigmodel_lib.data.digits import SOURCES, LabelledImages, load_digits
-from bigmodel_lib.data.download import DownloadError
+from bigmodel_lib.data.digits import SOURCES
 from bigmodel_lib.language import _
 from bigmodel_lib.metrics import class_shares, digit_classifier
 from bigmodel_lib.models.gan import ARCHITECTURES, LOSSES, make_gan
 from bigmodel_lib.training import CheckpointError, GANRun, GANSettings
 from bigmodel_lib.training.checkpoint import load_tensors
-from bigmodel_lib.widgets.base import SLICE, Explorer, RefusedError, described
+from bigmodel_lib.widgets.base import SLICE, RefusedError, button, described
 from bigmodel_lib.widgets.gan_lab_picture import GANLabPicture, RunView
+from bigmodel_lib.widgets.images import images_for
+from bigmodel_lib.widgets.player import Player
 
 LIVE = tuple(field.name for field in dataclasses.fields(GANSettings))
 RESTARTS = ("architecture", "Z", "data", "seed")
@@ -41,7 +41,7 @@ class Recipe:
     seed: int = 0
 
 
-class GANLab(Explorer):
+class GANLab(Player):
     """Train a GAN live: play, pause, single steps, rewind, and two runs side by side.
 
     Learning rates, betas, loss, batch size and discriminator steps change live, and each change
@@ -68,7 +68,6 @@ class GANLab(Explorer):
         self._own = None if generator is None else copy.deepcopy((generator, discriminator))
         controls = _controls(own=self._own is not None)
         _set(controls, recipe)
-        self.playing = False
         self._recipes = [self._read_recipe(controls)]
         self.runs = [self._make_run(self._recipes[0], self._read_settings(controls))]
         self._picture = GANLabPicture()
@@ -87,7 +86,7 @@ class GANLab(Explorer):
 
     def _make_run(self, recipe: Recipe, settings: GANSettings) -> GANRun:
         self._check_settings(recipe, settings)
-        data = _load(recipe.data)
+        data = images_for("data", recipe.data)
         if recipe.architecture == OWN:
             networks = copy.deepcopy(self._own)
         else:
@@ -118,7 +117,7 @@ class GANLab(Explorer):
     def apply(self, name: str) -> None:
         """Take over a control's value, or obey a button."""
         if name not in LIVE + RESTARTS:
-            getattr(self, f"_on_{name}")()
+            self.obey(name)
             return
         if name in LIVE:
             self._apply_setting(name)
@@ -152,18 +151,10 @@ class GANLab(Explorer):
 
     # --- buttons ---
 
-    def _on_play(self) -> None:
-        self.playing = True
-        self.say(_("playing"))
-
-    def _on_pause(self) -> None:
-        self.playing = False
-        self.say(_("paused at step {step}").format(step=self.runs[0].step))
-
     def _on_reset(self) -> None:
         for index, recipe in enumerate(self._recipes):
             self.runs[index] = self._make_run(recipe, self.runs[index].settings)
-        self._stop(_("reset: all runs are at step 0"))
+        self.stop(_("reset: all runs are at step 0"))
 
     def _on_step(self) -> None:
         self._single(lambda run: next(run), _("one step of D and G"))
@@ -177,20 +168,16 @@ class GANLab(Explorer):
     def _single(self, step, note: str) -> None:
         for run in self.runs:
             step(run)
-        self._stop(note)
+        self.stop(note)
 
     def _on_rewind(self) -> None:
         first = [run.snapshots[0].step for run in self.runs]
         if all(run.step == step for run, step in zip(self.runs, first, strict=True)):
-            self._stop(_("already at step {step}, the first one kept").format(step=first[0]))
+            self.stop(_("already at step {step}, the first one kept").format(step=first[0]))
             return
         for run, step in zip(self.runs, first, strict=True):
             run.rewind(max(run.step - 1, step))
-        self._stop(_("back at step {step}").format(step=self.runs[0].step))
-
-    def _stop(self, note: str) -> None:
-        self.playing = False
-        self.say(note)
+        self.stop(_("back at step {step}").format(step=self.runs[0].step))
 
     def _on_compare(self) -> None:
         """Two runs from one seed, or back to run A alone."""
@@ -223,7 +210,7 @@ class GANLab(Explorer):
         except OSError as error:
             raise RefusedError("file", str(error)) from error
         self.accept("file")
-        self._stop(_("saved step {step} to {path}").format(step=self.runs[index].step, path=path))
+        self.stop(_("saved step {step} to {path}").format(step=self.runs[index].step, path=path))
 
     def _on_load(self) -> None:
         index, path = self._edited[0], self._path()
@@ -241,7 +228,7 @@ class GANLab(Explorer):
         self.runs[index], self._recipes[index] = run, recipe
         self._show_values(dataclasses.asdict(recipe) | facts["settings"])
         self.accept("file")
-        self._stop(_("loaded step {step} from {path}").format(step=run.step, path=path))
+        self.stop(_("loaded step {step} from {path}").format(step=run.step, path=path))
 
     def _path(self) -> Path:
         name = self.controls["file"].value.strip()
@@ -250,27 +237,23 @@ class GANLab(Explorer):
         return Path(name).expanduser()
 
     def _show_values(self, values) -> None:
-        """Let the controls say what a run has; what they wish for is then nothing new."""
-        _set(self.controls, values)
+        """Let the controls say what a run has."""
+        self.show_values(values)
         self.accept(*values)
-        for name in values:
-            while name in self._wishes:
-                self._wishes.remove(name)
 
     # --- work and picture ---
 
+    def now(self) -> int:
+        """The step of run A."""
+        return self.runs[0].step
+
     def work(self) -> bool:
         """Steps of every run in turn, for one slice of time, or one step in slow motion."""
-        if not self.playing:
-            return False
-        slow = self.controls["slow"].value
+        slow = self.playing and self.controls["slow"].value
         self.breath = SLICE if slow else 0.0  # waiting must not keep a core busy
-        if slow:
-            self._slow_step()
-        else:
-            end = time.monotonic() + SLICE
-            while time.monotonic() < end:
-                self.steps(1)
+        if not slow:
+            return super().work()
+        self._slow_step()
         return True
 
     def _slow_step(self) -> None:
@@ -284,11 +267,6 @@ class GANLab(Explorer):
         for _step in range(count):
             for run in self.runs:
                 next(run)
-
-    def fail(self, error: Exception) -> None:
-        """An error pauses the lab; everything else goes on."""
-        self.playing = False
-        super().fail(error)
 
     def compute(self) -> list[RunView]:
         """What the picture shows of each run."""
@@ -329,14 +307,6 @@ class GANLab(Explorer):
         return self._picture.canvas.png()
 
 
-@functools.lru_cache
-def _load(source: str) -> LabelledImages:
-    try:
-        return load_digits(source, "train")
-    except DownloadError as error:
-        raise RefusedError("data", str(error)) from error
-
-
 def _has_batch_norm(module: nn.Module | None) -> bool:
     kinds = torch.nn.modules.batchnorm._BatchNorm  # the common base of all its dimensions
     return module is not None and any(isinstance(part, kinds) for part in module.modules())
@@ -356,15 +326,15 @@ def _controls(own: bool) -> dict[str, ipywidgets.Widget]:
     decay = {"min": 0.0, "max": 0.999, "step": 0.001, "readout_format": ".3f"}
     on_release = {"continuous_update": False}
     return {
-        "play": _button("Play"),
-        "pause": _button("Pause"),
-        "step": _button("Step"),
-        "step_d": _button("Step D"),
-        "step_g": _button("Step G"),
-        "rewind": _button("Rewind"),
-        "reset": _button("Reset"),
-        "slow": _toggle("Slow motion"),
-        "compare": _toggle("Compare A | B"),
+        "play": button("Play"),
+        "pause": button("Pause"),
+        "step": button("Step"),
+        "step_d": button("Step D"),
+        "step_g": button("Step G"),
+        "rewind": button("Rewind"),
+        "reset": button("Reset"),
+        "slow": button("Slow motion", ipywidgets.ToggleButton),
+        "compare": button("Compare A | B", ipywidgets.ToggleButton),
         "edit": described(
             ipywidgets.Dropdown,
             "controls set run",
@@ -399,17 +369,9 @@ def _controls(own: bool) -> dict[str, ipywidgets.Widget]:
             ipywidgets.BoundedIntText, "↻ seed", value=Recipe.seed, min=0, max=2**31 - 1
         ),
         "file": described(ipywidgets.Text, "file", value="gan_lab.safetensors"),
-        "save": _button("Save"),
-        "load": _button("Load"),
+        "save": button("Save"),
+        "load": button("Load"),
     }
-
-
-def _button(text: str) -> ipywidgets.Button:
-    return ipywidgets.Button(description=_(text), layout={"width": "auto"})
-
-
-def _toggle(text: str) -> ipywidgets.ToggleButton:
-    return ipywidgets.ToggleButton(description=_(text), layout={"width": "auto"})
 
 
 def _rows(controls: dict[str, ipywidgets.Widget]) -> list[ipywidgets.Widget]:

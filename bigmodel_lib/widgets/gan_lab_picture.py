@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from bigmodel_lib.language import _
-from bigmodel_lib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, mark_changes, mosaic
+from bigmodel_lib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, mosaic
 from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.curves import Marks, finite, linear_limits, reach, thin
 
 COLUMNS = 6  # of the sample grid
-POINTS = 400  # of a curve: more than its panel has pixels
 BINS = 12
 STYLES = ("-", "--")  # of run A and run B
 
@@ -94,8 +93,7 @@ class GANLabPicture:
         self._build_scores(views)
         self._build_modes(views)
         self._real: np.ndarray | None = None
-        self._marks: list = []
-        self._marked: tuple = ()
+        self._marks = Marks(self.canvas, self._loss)
 
     def _build_tile(self, ax: Axes, view: RunView):
         ax.set_axis_off()
@@ -180,16 +178,15 @@ class GANLabPicture:
             self.canvas.relabel()
 
     def _draw_curves(self, views: Sequence[RunView]) -> None:
-        steps = max(view.step for view in views)
-        reach = 100 * 2 ** max(0, int(np.ceil(np.log2(max(steps, 1) / 100))))
+        end = reach(max(view.step for view in views))
         for ax, lines, names, limits in (
-            (self._loss, self._loss_lines, ("d_loss", "g_loss"), _linear_limits),
+            (self._loss, self._loss_lines, ("d_loss", "g_loss"), linear_limits),
             (self._grad, self._grad_lines, ("d_grad", "g_grad"), _decade_limits),
         ):
             curves = [(view.history, name) for view in views for name in names]
             for line, (history, name) in zip(lines, curves, strict=True):
-                line.set_data(*_thin(history, name))
-            self._limit(ax, (0, reach), limits([line.get_ydata() for line in lines]))
+                line.set_data(*thin(history, name))
+            self.canvas.limit(ax, (0, end), limits([line.get_ydata() for line in lines]))
 
     def _draw_scores(self, views: Sequence[RunView]) -> None:
         scores = [s for view in views for s in (view.real_scores, view.fake_scores)]
@@ -197,13 +194,13 @@ class GANLabPicture:
             scores = [1 / (1 + np.exp(-np.clip(s, -50, 50))) for s in scores]
             low, high = 0.0, 1.0
         else:
-            low, high = _linear_limits(scores)
+            low, high = linear_limits(scores)
         tallest = 0.0
         for stairs, values in zip(self._stairs, scores, strict=True):
             counts, edges = np.histogram(np.clip(values, low, high), BINS, (low, high))
             stairs.set_data(counts / len(values), edges)
             tallest = max(tallest, counts.max() / len(values))
-        self._limit(self._score, (low, high), (0, _share_limit(tallest)))
+        self.canvas.limit(self._score, (low, high), (0, _share_limit(tallest)))
 
     def _draw_modes(self, views: Sequence[RunView]) -> None:
         for bars, view in zip(self._bars, views, strict=True):
@@ -217,7 +214,9 @@ class GANLabPicture:
             self._mode.title.set_text(title)
             self.canvas.relabel()
         tallest = max(view.shares.max() for view in views)
-        self._limit(self._mode, (-0.6, len(views[0].shares) - 0.4), (0, _share_limit(tallest)))
+        self.canvas.limit(
+            self._mode, (-0.6, len(views[0].shares) - 0.4), (0, _share_limit(tallest))
+        )
 
     def _draw_changes(self, views: Sequence[RunView]) -> None:
         run_names = len(views) > 1
@@ -226,42 +225,11 @@ class GANLabPicture:
             for run, view in enumerate(views)
             for change in view.changes
         )
-        if changes == self._marked:
-            return
-        for artist in self._marks:
-            artist.remove()
-        self._marks, self._marked = mark_changes(changes, ax=self._loss), changes
-        self.canvas.redraw()
-
-    def _limit(self, ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-        if ax.get_xlim() != x or ax.get_ylim() != y:
-            ax.set(xlim=x, ylim=y)
-            self.canvas.redraw()
-
-
-def _thin(history: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
-    values = history.get(name, np.full(len(history["step"]), np.nan))
-    every = max(1, len(values) // POINTS)
-    return history["step"][::every], values[::every]
-
-
-def _finite(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    values = np.concatenate([np.asarray(array, dtype=float) for array in arrays])
-    return values[np.isfinite(values)]
-
-
-def _linear_limits(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Round limits that change seldom: a change costs a full drawing."""
-    values = _finite(arrays)
-    if not len(values):
-        return 0.0, 1.0
-    low, high = np.percentile(values, (0.5, 99.5))
-    ticks = MaxNLocator(4).tick_values(min(low, 0.0), max(high, low + 1e-6, 0.0))
-    return float(ticks[0]), float(ticks[-1])
+        self._marks.show(changes)
 
 
 def _decade_limits(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
-    values = _finite(arrays)
+    values = finite(arrays)
     values = values[values > 0]
     if not len(values):
         return 0.1, 10.0

@@ -14,8 +14,9 @@ from torch import Tensor
 from bigmodel_lib.language import _
 from bigmodel_lib.models.surfaces import SURFACES, Surface, bowl
 from bigmodel_lib.training.optim import OPTIMIZERS, Optimizer
-from bigmodel_lib.widgets.base import SLICE, Explorer, RefusedError, described
+from bigmodel_lib.widgets.base import SLICE, RefusedError, button, described
 from bigmodel_lib.widgets.optimizer_race_picture import OptimizerRacePicture, RacerView, RaceView
+from bigmodel_lib.widgets.player import Player
 
 F64 = torch.float64
 _bowl = functools.lru_cache(bowl)  # the same surface is the same map: it need not be drawn anew
@@ -127,7 +128,7 @@ class Race:
         )
 
 
-class OptimizerRace(Explorer):
+class OptimizerRace(Player):
     """Race optimisers down a surface whose minima are known.
 
     Every setting acts on the whole race: it is run again from the start, to the step shown.
@@ -146,12 +147,12 @@ class OptimizerRace(Explorer):
         for name in recipe:
             if name not in SETTINGS:
                 raise ValueError(f"need settings in {SETTINGS}, got {name!r}")
-        self.controls, self.playing, self.target = controls, False, 0
+        self.controls, self.target = controls, 0
         self._due, self._last_tick = 0.0, 0.0
         controls["surface"].value = recipe.get("surface", "Himmelblau")
-        self._suggest()
-        for name, value in recipe.items():
+        for name, value in (self._suggestion() | recipe).items():
             controls[name].value = value
+        self._free_condition()
         self.race = self._make_race("surface")
         self._picture = OptimizerRacePicture(list(OPTIMIZERS))
         super().__init__(controls, _rows(controls), passive=("speed",))
@@ -192,41 +193,36 @@ class OptimizerRace(Explorer):
     def apply(self, name: str) -> None:
         """Take over a control's value, or obey a button."""
         if name not in SETTINGS:
-            getattr(self, f"_on_{name}")()
+            self.obey(name)
             return
         if name == "surface":
-            self._suggest()
+            self._suggest(self._suggestion())
+            self._free_condition()
         self.race = self._make_race(name)
         self.accept(*SETTINGS)  # they were checked together
 
-    def _suggest(self, *, start: bool = True) -> None:
-        """Start and learning rates that suit the surface, but for what was just set by hand."""
+    def _suggestion(self) -> dict[str, float]:
+        """Start and learning rates that suit the surface."""
         surface = SURFACES[self._value("surface")]
-        values = dict(zip(LRS, RATES[surface.name], strict=True)) | {"rate": 1.0}
-        if start:
-            values |= {"start_x": surface.start[0], "start_y": surface.start[1]}
-        waiting = set(getattr(self, "_wishes", ()))
-        self._set({name: value for name, value in values.items() if name not in waiting})
-        self.controls["condition"].disabled = surface.name != "bowl"
+        start = dict(zip(("start_x", "start_y"), surface.start, strict=True))
+        return dict(zip(LRS, RATES[surface.name], strict=True)) | start | {"rate": 1.0}
 
-    def _set(self, values: dict[str, float]) -> None:
-        """Let the controls say what is so; what they wish for is then nothing new."""
-        for name, value in values.items():
-            self.controls[name].value = value
-            while name in getattr(self, "_wishes", ()):
-                self._wishes.remove(name)
+    def _suggest(self, values: dict[str, float]) -> None:
+        """Take these values over, but for what was just set by hand."""
+        self.show_values({name: v for name, v in values.items() if name not in self._wishes})
+
+    def _free_condition(self) -> None:
+        """Only a bowl has a condition number to choose."""
+        self.controls["condition"].disabled = self._value("surface") != "bowl"
 
     # --- buttons ---
 
     def _on_play(self) -> None:
         if self.target >= LAST:
-            self._stop(_("the race ends at step {step}; press Reset").format(step=self.target))
+            self.stop(_("the race ends at step {step}; press Reset").format(step=self.target))
             return
-        self.playing, self._due, self._last_tick = True, 1.0, time.monotonic()
-        self.say(_("playing"))
-
-    def _on_pause(self) -> None:
-        self._stop(_("paused at step {step}").format(step=self.target))
+        self._due, self._last_tick = 1.0, time.monotonic()
+        super()._on_play()
 
     def _on_step(self) -> None:
         self._go_to(self.target + 1)
@@ -234,10 +230,11 @@ class OptimizerRace(Explorer):
 
     def _on_reset(self) -> None:
         self._go_to(0)
-        self._stop(_("reset: all are at the start"))
+        self.stop(_("reset: all are at the start"))
 
     def _on_suggest(self) -> None:
-        self._suggest(start=False)
+        rates = self._suggestion()
+        self._suggest({name: rates[name] for name in ("rate", *LRS)})
         self.race = self._make_race("suggest")
         self.accept(*SETTINGS)
         self.say(_("learning rates that suit this surface"))
@@ -245,15 +242,15 @@ class OptimizerRace(Explorer):
     def _on_steps(self) -> None:
         self.target = self._value("steps")
 
-    def _stop(self, note: str) -> None:
-        self.playing = False
-        self.say(note)
-
     def _go_to(self, step: int) -> None:
         self.target = step
-        self._set({"steps": min(step, LAST)})
+        self.show_values({"steps": min(step, LAST)})
 
     # --- work and picture ---
+
+    def now(self) -> int:
+        """The step shown."""
+        return self.target
 
     def work(self) -> bool:
         """Raise the step that is due, and race to it for one slice of time at most."""
@@ -274,18 +271,13 @@ class OptimizerRace(Explorer):
         self._due -= whole
         self._go_to(self.target + whole)
         if self.target >= LAST:
-            self._stop(_("the race ends at step {step}").format(step=self.target))
+            self.stop(_("the race ends at step {step}").format(step=self.target))
 
     def steps(self, count: int) -> None:
         """Race so many steps further."""
         self._go_to(self.target + count)
         while self.race.step < self.target:
             self.race.advance()
-
-    def fail(self, error: Exception) -> None:
-        """An error pauses the race."""
-        self.playing = False
-        super().fail(error)
 
     def compute(self) -> RaceView:
         """What the picture shows: the race up to the step shown."""
@@ -318,7 +310,7 @@ def _controls() -> dict[str, ipywidgets.Widget]:
     mean = {"min": 0.0, "max": 0.999, "step": 0.001, "readout_format": ".3f"}
     surfaces = [(_(name), name) for name in SURFACES]
     controls = {
-        **{name: _button(text) for name, text in _BUTTONS.items()},
+        **{name: button(text) for name, text in _BUTTONS.items()},
         "steps": described(
             ipywidgets.IntSlider, "steps shown", value=0, max=LAST, layout={"width": "260px"}
         ),
@@ -361,10 +353,6 @@ _BUTTONS = {
     "reset": "Reset",
     "suggest": "Suggested rates",
 }
-
-
-def _button(text: str) -> ipywidgets.Button:
-    return ipywidgets.Button(description=_(text), layout={"width": "auto"})
 
 
 def _rows(controls: dict[str, ipywidgets.Widget]) -> list[ipywidgets.Widget]:

@@ -284,7 +284,8 @@ def test_catalogue_is_consistent():
         for file in members:
             folder, _, leaf = file.name.partition("/")
             assert folder == name
-            assert len(file.urls) >= 2
+            # MovieLens may not be passed on, so its authors' server is the only right one
+            assert len(file.urls) >= (1 if name == "movielens-100k" else 2)
             assert all(url.endswith("/" + leaf) for url in file.urls)
 
 

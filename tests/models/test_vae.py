@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.testing import assert_close
 
-from bigmodel_lib.models.vae import VAE, elbo, kl_to_standard_normal, reparameterise
+from bigmodel_lib.models.vae import (
+    VAE,
+    elbo,
+    kl_to_standard_normal,
+    least_reconstruction,
+    reparameterise,
+)
 
 F64 = torch.float64
 B, Z, C = 3, 7, 5
@@ -77,6 +83,18 @@ def test_the_best_logit_of_a_grey_pixel_shows_its_grey_and_costs_its_entropy():
     assert_close(cost, Bernoulli(probs=torch.full((2,), 0.7, dtype=F64)).entropy())
     (slope,) = torch.autograd.grad(cost.sum(), logits)
     assert_close(slope, torch.zeros_like(slope))
+
+
+def test_the_least_reconstruction_is_the_entropy_of_the_pixels_and_is_reached():
+    images = some_images().double()
+    images[0, 0, 0, :3] = torch.tensor([-1.0, 1.0, 0.0])  # black, white and grey
+    least, white = least_reconstruction(images), (images + 1) / 2
+    entropy = Bernoulli(probs=white).entropy().flatten(1).sum(dim=1)
+    assert_close(least, entropy)
+    best = white.clamp(1e-12, 1 - 1e-12).logit()
+    zeros = torch.zeros(B, Z, dtype=F64)
+    assert_close(elbo(images, best, zeros, zeros).reconstruction, least)
+    assert (elbo(images, best + 0.1, zeros, zeros).reconstruction > least).all()
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])

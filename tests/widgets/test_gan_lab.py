@@ -232,12 +232,12 @@ def test_a_file_that_cannot_be_loaded_turns_red(lab, tmp_path, name):
 
 def test_a_data_set_that_cannot_be_had_turns_red(lab, monkeypatch, tmp_path):
     from bigmodel_lib.data.download import DownloadError
-    from bigmodel_lib.widgets import gan_lab
+    from bigmodel_lib.widgets import images
 
     def unreachable(source, split):
         raise DownloadError(f"no network for {source}")
 
-    monkeypatch.setattr(gan_lab, "load_digits", unreachable)
+    monkeypatch.setattr(images, "load_digits", unreachable)
     lab.controls["data"].value = "fashion-mnist"
     tick(lab)
     assert "no network for fashion-mnist" in lab.status.value
@@ -331,7 +331,7 @@ def test_a_run_that_explodes_is_told_and_undone(lab):
 
 def test_other_data_changes_the_real_images_beside_the_generated(lab, monkeypatch):
     from bigmodel_lib.data.digits import LabelledImages, load_digits
-    from bigmodel_lib.widgets import gan_lab
+    from bigmodel_lib.widgets import images
 
     digits = load_digits(split="train")
 
@@ -343,11 +343,11 @@ def test_other_data_changes_the_real_images_beside_the_generated(lab, monkeypatc
         return pixels[300:520, 20:240].copy()  # the lower left of 960 by 560
 
     before = tile(lab)
-    monkeypatch.setattr(gan_lab, "load_digits", upside_down)
-    gan_lab._load.cache_clear()
+    monkeypatch.setattr(images, "load_digits", upside_down)
+    images.images_for.cache_clear()
     lab.controls["data"].value = "mnist"
     lab.run()
-    gan_lab._load.cache_clear()
+    images.images_for.cache_clear()
     assert not np.array_equal(tile(lab), before)
 
 
