@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from bigmodel_lib.training.checkpoint import CheckpointError, load_tensors, save_tensors
+from bigmodel_lib.training.run import Run
 
 HERE = Path(__file__).parent
 MOST_BYTES = 5_000_000  # of one file
@@ -71,8 +73,8 @@ class Recipe:
         """The model before training."""
         raise NotImplementedError
 
-    def train(self, model: nn.Module, vocabulary: Any) -> None:
-        """Train it in place."""
+    def run(self, model: nn.Module, vocabulary: Any) -> Run:
+        """The training run, whose settings have a `schedule` that says how many steps it takes."""
         raise NotImplementedError
 
     def measure(self, model: nn.Module, vocabulary: Any) -> dict[str, float]:
@@ -96,7 +98,9 @@ class Recipe:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings["seed"])
             model = self.make(vocabulary)
-            self.train(model, vocabulary)
+            run = self.run(model, vocabulary)
+            for _ in tqdm(run.take(run.settings.schedule), self.name, run.settings.schedule):
+                pass
         seconds = time.process_time() - start
         half = {name: value.half() for name, value in model.state_dict().items()}
         size = sum(value.nbytes for value in half.values())

@@ -11,8 +11,27 @@ from torch import nn
 
 from bigmodel_lib.cached import MOST_BYTES, Recipe, recipes
 from bigmodel_lib.training.checkpoint import CheckpointError, load_tensors
+from bigmodel_lib.training.run import Run
+from bigmodel_lib.training.schedule import Schedule, adamw
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class SmallRun(Run):
+    def __init__(self, model, x, steps):
+        self.model, self.x = model, x
+        super().__init__(
+            {"model": model}, {"optimizer": adamw(model)}, Schedule(0.05, schedule=steps)
+        )
+
+    def train_step(self):
+        x = self.x + torch.randn_like(self.x) / 100
+        loss = (self.model[0](x) - 3 * x).square().mean()
+        self.settings.apply(self.optimizers["optimizer"], self.step + 1)
+        self.optimizers["optimizer"].zero_grad()
+        loss.backward()
+        self.optimizers["optimizer"].step()
+        return {"loss": loss}
 
 
 class Small(Recipe):
@@ -35,14 +54,8 @@ class Small(Recipe):
     def make(self, vocabulary):
         return nn.Sequential(nn.Linear(*self.settings["sizes"]), nn.Dropout(0.5))
 
-    def train(self, model, vocabulary):
-        x = torch.tensor(vocabulary).float()[:, None]
-        optimizer = torch.optim.SGD(model.parameters(), 0.1)
-        for _ in range(self.settings["steps"]):
-            loss = (model[0](x + torch.randn_like(x) / 100) - 3 * x).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    def run(self, model, vocabulary):
+        return SmallRun(model, torch.tensor(vocabulary).float()[:, None], self.settings["steps"])
 
     def measure(self, model, vocabulary):
         return {"error": float((model(torch.tensor([[10.0]])) - 30).detach().abs())}
