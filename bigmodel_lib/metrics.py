@@ -93,6 +93,31 @@ def _symmetric_root(matrix: Tensor) -> Tensor:
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
+def wasserstein(a: Tensor, b: Tensor) -> float:
+    """Wasserstein-1 distance of two sets of points, exactly, with equal weight on each point.
+
+    min over one-to-one assignments π of 1/N Σ_i ‖a_i − b_π(i)‖: how far each point must be
+    moved on average to turn one set into the other (Villani 2009, Optimal Transport, ch. 6).
+    Two samples of one density are not at 0: compare with the distance between two such samples.
+
+    Args:
+        a, b: points (N, F), of one N: time grows as N³; 1,000 take a fraction of a second.
+
+    Returns:
+        The mean way, in the unit of the points.
+
+    Raises:
+        ValueError: shapes that differ, or no points.
+    """
+    from scipy.optimize import linear_sum_assignment  # half a second to import
+
+    _check_features(a, b, rows=1)
+    if len(a) != len(b):
+        raise ValueError(f"need as many points in a as in b, got {len(a)} and {len(b)}")
+    ways = torch.cdist(a.double().cpu(), b.double().cpu()).numpy()
+    return float(ways[linear_sum_assignment(ways)].mean())
+
+
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
     """Improved precision and recall: what share of each set lies within the other's manifold.
 

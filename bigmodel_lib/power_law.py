@@ -8,31 +8,31 @@ from scipy.optimize import least_squares
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """L(N) = E + a N^(−α), the form of Hoffmann et al. 2022, eq. 2, at a fixed amount of data.
+    """L(N) = E + A N^(−α), the form of Hoffmann et al. 2022, eq. 2, at a fixed amount of data.
 
     Attributes:
         E: the floor, in the unit of L: what no size removes.
-        a: what N = 1 would have above the floor.
+        A: what N = 1 would have above the floor.
         alpha: by which power of N the rest falls.
     """
 
     E: float
-    a: float
+    A: float
     alpha: float
 
     def __call__(self, N):
         """L of size N, a number or an array."""
-        return self.E + self.a * np.asarray(N, float) ** -self.alpha
+        return self.E + self.A * np.asarray(N, float) ** -self.alpha
 
     def size_where(self, excess: float) -> float:
-        """The size at which L is so large a share above its floor: a N^(−α) = excess · E.
+        """The size at which L is so large a share above its floor: A N^(−α) = excess · E.
 
         Raises:
             ValueError: excess is not above 0, or there is no floor to measure it by.
         """
         if not (excess > 0 and self.E > 0):
             raise ValueError(f"need excess > 0 and a floor E > 0, got {excess} and E={self.E}")
-        return float((self.a / (excess * self.E)) ** (1 / self.alpha))
+        return float((self.A / (excess * self.E)) ** (1 / self.alpha))
 
 
 def fit_power_law(N, L) -> PowerLaw:
@@ -59,4 +59,4 @@ def fit_power_law(N, L) -> PowerLaw:
     bounds = (0, -np.inf, 0), (1, np.inf, np.inf)
     start = 0.5, height, max(-slope, 0.1)
     floor, height, alpha = least_squares(misses, start, bounds=bounds, xtol=1e-12).x
-    return PowerLaw(E=floor * lowest, a=float(np.exp(height + alpha * x.mean())), alpha=alpha)
+    return PowerLaw(E=floor * lowest, A=float(np.exp(height + alpha * x.mean())), alpha=alpha)

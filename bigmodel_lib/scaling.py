@@ -113,8 +113,8 @@ class ParametricLoss:
         return Frontier(k=G, a=self.beta / both)
 
 
-# Eq. 10, as printed.  With two digits the exponents are too coarse for large models: the paper's
-# own table A3 and its a = 0.46 (table 2) come from more digits, and 0.28/(0.34 + 0.28) is 0.452.
+# Eq. 10, as printed.  Two digits are too few for exponents of trillions: with them a is 0.45,
+# where table 2 says 0.46, and the budgets of table A3 are missed by a factor of two.
 HOFFMANN_PRINTED = ParametricLoss(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 # The digits in the TeX source of the paper, as Besiroglu et al. 2024 read them there
 HOFFMANN = ParametricLoss(E=1.6934, A=406.4, B=410.7, alpha=0.3392, beta=0.2849)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.optimize
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from bigmodel_lib.metrics import (
     precision_recall,
     reliability,
     train_digit_classifier,
+    wasserstein,
 )
 from bigmodel_lib.models.cnn import DigitCNN
 from bigmodel_lib.training.checkpoint import load_tensors, save_tensors
@@ -42,6 +44,32 @@ def normal(*shape, seed=0):
 def mixed(N, F, seed=0):
     """Features of all sorts of scales and correlations."""
     return normal(N, F, seed=seed) @ normal(F, F, seed=seed + 1) + normal(F, seed=seed + 2)
+
+
+# --- Wasserstein distance ---
+
+
+def test_wasserstein_on_a_line_is_scipys():
+    a, b = normal(53, seed=3), 2 * normal(53, seed=11) + 1
+    expected = scipy.stats.wasserstein_distance(a.numpy(), b.numpy())
+    assert wasserstein(a[:, None], b[:, None]) == pytest.approx(expected)
+
+
+def test_wasserstein_is_the_best_of_all_assignments():
+    a, b = normal(5, 2, seed=3), normal(5, 2, seed=11)
+    ways = [(a - b[list(order)]).norm(dim=1).mean() for order in itertools.permutations(range(5))]
+    assert wasserstein(a, b) == pytest.approx(min(ways).item())
+
+
+def test_wasserstein_knows_no_order_and_measures_a_shift():
+    a = normal(53, 2, seed=3)
+    assert wasserstein(a, a[torch.randperm(53)]) == pytest.approx(0, abs=1e-6)
+    assert wasserstein(a, a + torch.tensor([3.0, 4.0])) == pytest.approx(5)
+
+
+def test_wasserstein_needs_as_many_points_on_both_sides():
+    with pytest.raises(ValueError, match="need as many points in a as in b, got 5 and 4"):
+        wasserstein(normal(5, 2), normal(4, 2))
 
 
 # --- Fréchet distance ---

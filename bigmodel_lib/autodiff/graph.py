@@ -13,7 +13,7 @@ def sigmoid(x):
 # Functions of one number: f(x), and f′ from x and y = f(x), as many know it from y alone.
 FUNCTIONS: dict[str, tuple[Callable, Callable]] = {
     "exp": (np.exp, lambda x, y: y),
-    "log": (np.log, lambda x, y: 1 / x),
+    "log": (np.log, lambda x, y: np.divide(1, x)),
     "tanh": (np.tanh, lambda x, y: 1 - y**2),
     "sigmoid": (sigmoid, lambda x, y: y * (1 - y)),
     "softplus": (lambda x: np.logaddexp(0, x), lambda x, y: sigmoid(x)),

@@ -53,8 +53,8 @@ class Value(Node):
 
     def __truediv__(self, other):
         b = self.lift(other)
-        y = self.data / b.data
-        return Value(y, "÷", (self, b), (1 / b.data, -y / b.data))
+        y = np.divide(self.data, b.data)  # by 0: ±inf or NaN and a warning, as all of NumPy's
+        return Value(y, "÷", (self, b), (np.divide(1, b.data), np.divide(-y, b.data)))
 
     def __pow__(self, n: float):
         if not isinstance(n, Real):

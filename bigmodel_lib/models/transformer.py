@@ -123,35 +123,31 @@ class Block(nn.Module):
     Args:
         D: model width.
         H: heads, a divisor of D.
+        causal: each position sees itself and earlier ones, as in a decoder; else all of them,
+            as in an encoder.
         dropout: share of what is added to x that training leaves out.
 
     Raises:
         ValueError: H does not divide D.
     """
 
-    def __init__(self, D: int, H: int, dropout: float = 0.0):
+    def __init__(self, D: int, H: int, *, causal: bool = True, dropout: float = 0.0):
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.causal, self.dropout = causal, nn.Dropout(dropout)
         self.norm_attention, self.attention = nn.LayerNorm(D), MultiHeadAttention(D, H)
         self.norm_mlp, self.mlp = nn.LayerNorm(D), MLP(D)
 
     def forward(
-        self,
-        x: Tensor,
-        cache: KeyValueCache | None = None,
-        *,
-        causal: bool = True,
-        mask: Tensor | None = None,
+        self, x: Tensor, cache: KeyValueCache | None = None, *, mask: Tensor | None = None
     ) -> Tensor:
-        """(B, T, D) to (B, T, D).
+        """(B, T, D) to (B, T, D); if causal, nothing from later positions.
 
         Args:
             x: a sequence, or with a cache its next part.
             cache: of the tokens before x.
-            causal: nothing from later positions, as in a decoder; False for an encoder.
             mask: bool, broadcastable to (B, H, T, S); True means "may look".
         """
-        options = {"causal": causal, "mask": mask, "cache": cache}
+        options = {"causal": self.causal, "mask": mask, "cache": cache}
         x = x + self.dropout(self.attention(self.norm_attention(x), **options))
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
 
@@ -177,7 +173,9 @@ class GPT(nn.Module):
         self.config, self.dropout = config, nn.Dropout(dropout)
         self.tokens = nn.Embedding(config.V, config.D)
         self.positions = nn.Embedding(config.T, config.D)
-        self.blocks = nn.ModuleList(Block(config.D, config.H, dropout) for _ in range(config.L))
+        self.blocks = nn.ModuleList(
+            Block(config.D, config.H, dropout=dropout) for _ in range(config.L)
+        )
         self.norm = nn.LayerNorm(config.D)
         self._initialise()
 

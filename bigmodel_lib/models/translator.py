@@ -89,7 +89,7 @@ class Translator(nn.Module):
         nn.init.normal_(self.tokens.weight, std=1 / math.sqrt(D))
         # follows from its sizes, so it is in no checkpoint
         self.register_buffer("positions", sinusoidal(LONGEST, D), persistent=False)
-        self.encoder = nn.ModuleList(Block(D, H, dropout) for _ in range(L))
+        self.encoder = nn.ModuleList(Block(D, H, causal=False, dropout=dropout) for _ in range(L))
         self.decoder = nn.ModuleList(DecoderBlock(D, H, dropout) for _ in range(L))
         self.norm_encoder, self.norm_decoder = nn.LayerNorm(D), nn.LayerNorm(D)
 
@@ -102,7 +102,7 @@ class Translator(nn.Module):
         mask = padding_mask((source != self.pad).sum(dim=1), source.shape[1])
         x = self._embed(source)
         for block in self.encoder:
-            x = block(x, causal=False, mask=mask)
+            x = block(x, mask=mask)
         return self.norm_encoder(x), mask
 
     def decode(self, target: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:

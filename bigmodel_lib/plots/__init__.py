@@ -1,5 +1,7 @@
 """Pictures: arrays in, Axes out. Colours are safe for colour-blind readers (Wong 2011)."""
 
+from bigmodel_lib.plots.calibration import reliability_diagram
+from bigmodel_lib.plots.graph import computation_graph
 from bigmodel_lib.plots.images import image_grid, mosaic
 from bigmodel_lib.plots.landmarks import optimal_sizes, short_number, timeline
 from bigmodel_lib.plots.show import BLUE, GREEN, GREY, ORANGE, PURPLE, show, table
@@ -12,10 +14,12 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "class_bars",
+    "computation_graph",
     "image_grid",
     "mark_changes",
     "mosaic",
     "optimal_sizes",
+    "reliability_diagram",
     "score_histogram",
     "short_number",
     "show",

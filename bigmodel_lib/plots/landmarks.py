@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 
 from bigmodel_lib.data.landmarks import FAMILIES
@@ -21,7 +22,7 @@ FAMILY_STYLES = dict(
         (
             *(("black", "o"), ("black", "s"), (BLUE, "^"), (GREEN, "o"), (GREY, "D")),
             *((GOLD, "v"), (ORANGE, "o"), (GOLD, "D"), (BLUE, "s")),
-            *((PURPLE, "P"), (SKY, "*"), (GREEN, "X"), (GREY, "h")),
+            *((PURPLE, "P"), (SKY, ">"), (GREEN, "X"), (GREY, "h")),
         ),
         strict=True,
     )
@@ -65,7 +66,7 @@ def timeline(
         beside(name_label(ax), name, years[index], sizes[index], (years.min() + years.max()) / 2)
     ax.set_yscale("log")
     ax.set(xlabel=_("year"), ylabel=_("parameters"))
-    ax.legend(loc="upper left", fontsize=8, frameon=False)
+    ax.legend(loc="upper left", fontsize=8, frameon=False, ncols=2)
     return ax
 
 
@@ -122,10 +123,12 @@ def optimal_sizes(
     looks = ((ORANGE, "-"), (GOLD, "--"), (BLUE, "-"), (SKY, "--"), (PURPLE, ":"), (GREEN, "-"))
     for (name, frontier), (colour, dash) in zip(frontiers.items(), looks, strict=False):
         ax.plot(budgets, frontier.optimum(budgets)[0], color=colour, ls=dash, lw=1.8, label=_(name))
+    halo = [withStroke(linewidth=2, foreground="white")]  # some names lie across a line
     for name, (N, D) in (models or {}).items():
         C = FLOPS_PER_PARAMETER * N * D
         ax.plot(C, N, "o", color="black", ms=5, mec="white", mew=0.5)
-        ax.annotate(name, (C, N), xytext=(5, -3), textcoords="offset points", va="top", fontsize=7)
+        style = {"textcoords": "offset points", "va": "center", "fontsize": 7, "path_effects": halo}
+        ax.annotate(name, (C, N), xytext=(6, 0), **style)
     ax.set(xscale="log", yscale="log")
     ax.set(xlabel=_("training compute C (FLOPs)"), ylabel=_("best size N (parameters)"))
     ax.legend(loc="upper left", fontsize=8, frameon=False)

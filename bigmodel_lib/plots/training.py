@@ -45,7 +45,7 @@ def mark_changes(changes: Sequence, *, ax: Axes, last: int = 5) -> list:
     """A dotted line at each step where a setting changed; the last few carry its name."""
     artists = [ax.axvline(change.step, color=GREY, lw=1, ls=":") for change in changes]
     for place, change in enumerate(changes[-last:] if last else ()):
-        new = f"{change.new:.2g}" if isinstance(change.new, float) else change.new
+        new = f"{change.new:.3g}" if isinstance(change.new, float) else change.new
         text = ax.annotate(
             f"{change.name} → {new}",
             (change.step, 0.98 - 0.085 * place),

@@ -1,5 +1,6 @@
 """Supervised training of a classifier, one step at a time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -24,14 +25,15 @@ class ClassifierSettings:
             raise ValueError(f"need lr >= 0, weight_decay >= 0 and batch_size >= 1, got {self}")
 
 
-class ClassifierRun(Run):
-    """Minimises cross-entropy on batches drawn with replacement.
+class StreamRun(Run):
+    """Minimises cross-entropy on examples that are drawn as they are needed.
 
     Each record holds loss and accuracy of the batch, before the step.
 
     Args:
-        model: images (B, …) → class scores (B, classes).
-        data: images and labels; moved to the model's device once.
+        model: inputs (B, …) → class scores (B, classes).
+        draw: how many → that many inputs (B, …) and labels (B,), on the model's device, drawn by
+            the global generators, which during a step are the run's own.
         settings: what may change live.
         others: seed, check_every, keep_every and keep of `Run`.
     """
@@ -41,30 +43,49 @@ class ClassifierRun(Run):
     def __init__(
         self,
         model: nn.Module,
-        data: LabelledImages,
+        draw: Callable[[int], tuple[Tensor, Tensor]],
         *,
         settings: ClassifierSettings | None = None,
         **others,
     ):
-        self.model = model
-        self.data = data.to(next(model.parameters()).device)
+        self.model, self.draw = model, draw
         optimizer = torch.optim.AdamW(model.parameters(), fused=True)
         settings = settings or ClassifierSettings()
         super().__init__({"model": model}, {"optimizer": optimizer}, settings, **others)
-
-    def draw(self) -> Tensor:
-        """Which images the next batch holds, (B,)."""
-        return torch.randint(len(self.data), (self.settings.batch_size,), device=self.device)
 
     def train_step(self) -> dict[str, Tensor]:
         """One step of AdamW on the cross-entropy of one batch."""
         (group,) = self.optimizers["optimizer"].param_groups
         group["lr"], group["weight_decay"] = self.settings.lr, self.settings.weight_decay
-        index = self.draw()
-        labels = self.data.labels[index].flatten()
-        scores = self.model(self.data.images[index]).flatten(0, -2)
+        inputs, labels = self.draw(self.settings.batch_size)
+        scores, labels = self.model(inputs).flatten(0, -2), labels.flatten()
         loss = F.cross_entropy(scores, labels)
         self.optimizers["optimizer"].zero_grad()
         (loss * self.networks).backward()  # the sum of their losses: each gradient is its own
         self.optimizers["optimizer"].step()
         return {"loss": loss, "accuracy": (scores.argmax(1) == labels).float().mean()}
+
+
+class ClassifierRun(StreamRun):
+    """The same on images and labels, drawn with replacement.
+
+    Args:
+        model: images (B, …) → class scores (B, classes).
+        data: images and labels; moved to the model's device once.
+        settings: what may change live.
+        others: seed, check_every, keep_every and keep of `Run`.
+    """
+
+    def __init__(self, model: nn.Module, data: LabelledImages, **others):
+        self.data = data.to(next(model.parameters()).device)
+        super().__init__(model, self._from_data, **others)
+
+    def pick(self, count: int) -> Tensor:
+        """Which images the next batch holds, (count,)."""
+        return torch.randint(len(self.data), (count,), device=self.device)
+
+    def _from_data(self, count: int) -> tuple[Tensor, Tensor]:
+        index = self.pick(count)
+        # index_select copies whole images; images[index] goes pixel by pixel, on a CPU
+        images = self.data.images.index_select(0, index.flatten()).unflatten(0, index.shape)
+        return images, self.data.labels[index]

@@ -109,8 +109,8 @@ class ManyRun(ClassifierRun):
         self.networks = model.M
         self.rows = rows.to(self.device)
 
-    def draw(self) -> Tensor:
-        """Which images each network's next batch holds, (M, B)."""
+    def pick(self, count: int) -> Tensor:
+        """Which images each network's next batch holds, (M, count)."""
         M, n = self.rows.shape
-        places = torch.randint(n, (M, self.settings.batch_size), device=self.device)
+        places = torch.randint(n, (M, count), device=self.device)
         return self.rows.gather(1, places)

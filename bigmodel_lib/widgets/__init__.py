@@ -1,6 +1,7 @@
 """Explorers: pictures that follow the reader's hand."""
 
 from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
+from bigmodel_lib.widgets.backprop_stepper import BackpropStepper
 from bigmodel_lib.widgets.gan_1d import GAN1D
 from bigmodel_lib.widgets.gan_lab import GANLab
 from bigmodel_lib.widgets.model_builder import ModelBuilder
@@ -12,6 +13,7 @@ from bigmodel_lib.widgets.vae_lab import VAELab
 __all__ = [
     "GAN1D",
     "AttentionExplorer",
+    "BackpropStepper",
     "GANLab",
     "ModelBuilder",
     "OptimizerRace",

@@ -149,7 +149,7 @@ class PipelineLabPicture:
         self.canvas.limit(self._loss, x, _decades(losses))
         self.canvas.limit(self._accuracy, x, (0, 1.02))
         spreads = [np.maximum(view.spread, LOWEST) for view in views]
-        self.canvas.limit(self._spread, (-0.03, 1.03), _decades(spreads))
+        self.canvas.limit(self._spread, (-0.03, 1.03), _decades(spreads, room=1.5))
 
 
 _PLACES = (0.72, 0.80, 0.865, 0.985)
@@ -170,10 +170,10 @@ def _curve(view: PipelineView, name: str) -> tuple[np.ndarray, np.ndarray]:
     return steps, np.maximum(values, LOWEST) if name.endswith("loss") else values
 
 
-def _decades(arrays: list[np.ndarray]) -> tuple[float, float]:
-    """Whole powers of ten round all values, two at least."""
+def _decades(arrays: list[np.ndarray], room: float = 1.0) -> tuple[float, float]:
+    """Whole powers of ten round all values, two at least; the ends as far off as a factor."""
     values = finite(arrays)
-    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
+    low, high = np.floor(np.log10(values.min() / room)), np.ceil(np.log10(values.max() * room))
     return 10.0 ** min(low, high - 2), 10.0**high
 
 

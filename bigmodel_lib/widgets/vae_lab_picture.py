@@ -12,7 +12,7 @@ from bigmodel_lib.plots import BLUE, GREY, ORANGE, mosaic
 from bigmodel_lib.widgets.canvas import Canvas
 from bigmodel_lib.widgets.curves import Marks, finite, linear_limits, reach, round_up, thin
 
-WIDTH, HEIGHT = 960, 592  # pixels
+WIDTH, HEIGHT = 960, 604  # pixels
 SPAN = 3.0  # the plane is walked from −SPAN to SPAN in both directions
 SIDE = 11  # images along a side of the plane's map
 EDGE = SPAN * SIDE / (SIDE - 1)  # of the map: the outer images are centred on ±SPAN
@@ -78,7 +78,7 @@ class VAELabPicture:
 
     def draw(self, view: VAEView) -> str:
         """Update every artist; returns what the picture shows in words."""
-        kind = (len(view.kl), view.axes, view.class_names, view.lowest)
+        kind = (len(view.kl), view.class_names, view.lowest)
         if kind != self._built_for:
             self._build(view)
             self._built_for, self._drawn = kind, None
@@ -104,6 +104,7 @@ class VAELabPicture:
 
     def _build(self, view: VAEView) -> None:
         self.canvas = Canvas(WIDTH, HEIGHT)
+        self._names: list = []
         self._build_images(view)
         self._build_curves(view)
         self._build_coordinates(view)
@@ -150,15 +151,14 @@ class VAELabPicture:
         Z = len(view.kl)
         ax.set_title(_("KL by coordinate"), fontsize=9, loc="left")
         ax.set_xlabel(_("coordinate of the code"), fontsize=8, labelpad=1)
-        colours = [ORANGE if index in view.axes else GREY for index in range(Z)]
-        self._bars = ax.bar(range(1, Z + 1), np.zeros(Z), color=colours)
+        self._bars = ax.bar(range(1, Z + 1), np.zeros(Z))
         ax.set_xticks(range(1, Z + 1, -(-Z // 6)))
         self.canvas.seldom(*self._bars)
 
     def _build_plane(self, view: VAEView) -> None:
         ax = self._plane = self._axes(690, 22, 262, 218)
         ax.set_title(_("held-out images in the plane of the code"), fontsize=9, loc="right")
-        self._name_axes(ax, view)
+        self._add_names(ax)
         self._dots = []
         for label, colour in enumerate(TEN[: len(view.class_names)]):
             (dots,) = ax.plot(
@@ -183,15 +183,18 @@ class VAELabPicture:
         )  # fmt: skip
         ax.set_xticks(range(-3, 4))
         ax.set_yticks(range(-3, 4))
-        self._name_axes(ax, view)
+        self._add_names(ax)
         (self._square,) = ax.plot([], [], color=ORANGE, lw=2)
         self.canvas.seldom(self._sheet)
         self.canvas.moving(self._square)
 
-    def _name_axes(self, ax: Axes, view: VAEView) -> None:
-        across, upwards = map(coordinate, view.axes)
-        ax.set_xlabel(across, fontsize=9, labelpad=-2)
-        ax.set_ylabel(upwards, fontsize=9, labelpad=-2)
+    def _add_names(self, ax: Axes) -> None:
+        """Places for the names of both axes; an axis' own label would be in the background."""
+        style = {"transform": ax.transAxes, "fontsize": 9}
+        across = ax.text(0.5, -0.1, "", ha="center", va="top", **style)
+        upwards = ax.text(-0.1, 0.5, "", ha="center", va="center", rotation=90, **style)
+        self._names.append((across, upwards))
+        self.canvas.seldom(across, upwards)
 
     # --- what changes with every step ---
 
@@ -213,12 +216,16 @@ class VAELabPicture:
             self.canvas.limit(ax, (0, end), linear_limits(known, zero=name == "kl"))
 
     def _draw_coordinates(self, view: VAEView) -> None:
-        for bar, nats in zip(self._bars, view.kl, strict=True):
+        for index, (bar, nats) in enumerate(zip(self._bars, view.kl, strict=True)):
             bar.set_height(nats if np.isfinite(nats) else 0)
-        limits = 0.0, round_up(1.05 * float(finite([view.kl]).max(initial=0)))
+            bar.set_facecolor(ORANGE if index in view.axes else GREY)
+        limits = 0.0, round_up(max(0.1, 1.05 * float(finite([view.kl]).max(initial=0))))
         self.canvas.limit(self._coordinates, (0.3, len(view.kl) + 0.7), limits)
 
     def _draw_plane(self, view: VAEView) -> None:
+        for labels in self._names:
+            for label, axis in zip(labels, view.axes, strict=True):
+                label.set_text(coordinate(axis))
         for label, dots in enumerate(self._dots):
             dots.set_data(*view.codes[view.labels == label].T)
         size = float(np.quantile(np.append(np.abs(finite([view.codes.ravel()])), 0), 0.99))

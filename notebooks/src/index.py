@@ -23,9 +23,9 @@
 #
 # | | Chapter | 章 | |
 # |---|---|---|---|
-# | 1 | Background | 背景介绍 | to come |
-# | 2 | Core concepts and how they connect | 核心概念与联系 | to come |
-# | 3 | Core algorithms and the steps in practice | 核心算法原理 & 具体操作步骤 | to come |
+# | 1 | [Background](01_background.ipynb) | 背景介绍 | with the scaling lab |
+# | 2 | [Core concepts and how they connect](02_concepts.ipynb) | 核心概念与联系 | with the model builder and the VAE lab |
+# | 3 | [Core algorithms and the steps in practice](03_algorithms.ipynb) | 核心算法原理 & 具体操作步骤 | with the pipeline lab |
 # | 4 | [Mathematical models and formulas, explained by example](04_mathematics.ipynb) | 数学模型和公式 & 详细讲解 & 举例说明 | with the attention explorer |
 # | 5 | [Project: code and a close reading of it](05_project.ipynb) | 项目实践：代码实例和详细解释说明 | with the GAN lab |
 # | 6 | Applications | 实际应用场景 | to come |

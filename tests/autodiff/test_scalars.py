@@ -89,6 +89,16 @@ def test_powers_at_0_equal_torchs(n):
     assert ours.grad == theirs.grad.item()
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("x", [0.0, 2.0])
+def test_a_division_by_0_is_infinite_as_torchs(x):
+    ours, theirs = Value(0.0), torch.zeros((), dtype=F64, requires_grad=True)
+    y, oracle = x / ours, x / theirs
+    y.backward()
+    oracle.backward()
+    np.testing.assert_equal([y.data, ours.grad], [oracle.item(), theirs.grad.item()])
+
+
 def test_far_out_nothing_overflows():
     for x in (-800.0, 800.0):
         for name in ("sigmoid", "softplus", "tanh", "relu"):

@@ -192,6 +192,12 @@ def test_a_split_tests_the_later_ratings_and_the_items_set_aside(made):
     assert {*split_ratings(made, seed=4).cold.items.tolist()} != aside
 
 
+def test_a_split_goes_by_time_and_not_by_the_order_of_the_rows(made):
+    order = torch.randperm(len(made), generator=torch.Generator().manual_seed(0))
+    split = split_ratings(made.select(order))
+    assert split.train.times.max() < split.test.times.min()
+
+
 @pytest.mark.parametrize("wrong", [{"later": 1.0}, {"later": -0.1}, {"cold": 1.0}])
 def test_shares_out_of_range_are_refused(made, wrong):
     with pytest.raises(ValueError, match="need shares later and cold from 0"):

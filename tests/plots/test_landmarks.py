@@ -4,10 +4,11 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.markers import MarkerStyle
 
 from bigmodel_lib import plots
 from bigmodel_lib.growth import fit_growth
-from bigmodel_lib.plots.landmarks import growth_label
+from bigmodel_lib.plots.landmarks import FAMILY_STYLES, growth_label
 from bigmodel_lib.scaling import Frontier
 
 mpl.use("Agg")
@@ -96,9 +97,19 @@ def test_optimal_sizes_are_those_of_the_laws(ax):
     assert one.get_ydata() == pytest.approx(laws["one"].optimum(budgets)[0])
     assert two.get_ydata() == pytest.approx(laws["two"].optimum(budgets)[0])
     assert model.get_xydata().tolist() == [[6 * 2e9 * 3e10, 2e9]]
-    assert texts(ax.texts) == ["M"]
+    (name,) = ax.texts
+    assert (name.get_text(), name.xy) == ("M", (6 * 2e9 * 3e10, 2e9))
     assert texts(ax.get_legend().get_texts()) == ["one", "two"]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+@pytest.mark.parametrize(("family", "look"), FAMILY_STYLES.items())
+def test_each_family_has_a_marker_with_enough_ink_to_be_seen(family, look):
+    marker = MarkerStyle(look[1])
+    outline = marker.get_path().transformed(marker.get_transform())
+    x, y = np.concatenate(outline.to_polygons()).T
+    area = abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2  # shoelace formula; a square has 1
+    assert area >= 0.5 - 1e-9, family
 
 
 @pytest.mark.parametrize(

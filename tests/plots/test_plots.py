@@ -299,3 +299,23 @@ def test_a_table_of_unlike_rows_is_refused(shown, rows):
     with pytest.raises(ValueError, match="need rows of the same columns"):
         plots.table(rows)
     assert shown == []
+
+
+# --- calibration ---
+
+
+def test_reliability_diagram_shows_each_bin_its_gap_and_the_diagonal(ax):
+    confidence, accuracy = np.array([np.nan, 0.5, 0.9]), np.array([np.nan, 0.7, 0.6])
+    returned = plots.reliability_diagram(confidence, accuracy, np.array([0, 0.2, 0.8]), ax=ax)
+    assert returned is ax
+    gaps, bins = ax.collections
+    assert bins.get_offsets()[1:].tolist() == [[0.5, 0.7], [0.9, 0.6]]
+    sizes = bins.get_sizes()
+    assert sizes[2] > sizes[1]  # more predictions, larger
+    assert [line.tolist() for line in gaps.get_segments()[1:]] == [
+        [[0.5, 0.7], [0.5, 0.5]],
+        [[0.9, 0.6], [0.9, 0.9]],
+    ]
+    assert ax.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert legend(ax) == ["calibrated", "gap", "bin"]
+    assert "confidence" in ax.get_xlabel()

@@ -10,7 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from bigmodel_lib.data.digits import LabelledImages
-from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings
+from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings, StreamRun
 from tests.trained import classifier, digits
 
 
@@ -118,3 +118,30 @@ def test_it_learns_the_embedded_digits():
     network, test = classifier(), digits("test")
     right = network(test.images).argmax(1) == test.labels
     assert right.double().mean() >= 0.95
+
+
+def test_a_stream_trains_as_the_plain_loop_does_on_what_it_draws(model):
+    """Each batch is new, of the size that holds now, and drawn by the run's own generator."""
+    sizes = []
+
+    def draw(count):
+        sizes.append(count)
+        return torch.randn(count, 1, 28, 28), torch.randint(10, (count,))
+
+    theirs = copy.deepcopy(model)
+    optimizer = torch.optim.AdamW(theirs.parameters(), lr=1e-2, weight_decay=0.3)
+    run = StreamRun(model, draw, settings=ClassifierSettings(1e-2, 0.3, 5), seed=11)
+    losses = [record["loss"] for record in run.take(3)]
+    run.settings.batch_size = 7
+    losses += [record["loss"] for record in run.take(2)]
+    assert sizes == [5, 5, 5, 7, 7]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        for count, found in zip(sizes[:], losses, strict=True):
+            images, labels = draw(count)
+            loss = F.cross_entropy(theirs(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            assert found == pytest.approx(loss.item(), rel=1e-4)
+    assert_same_weights(model, theirs)

@@ -163,7 +163,9 @@ def test_a_network_sees_its_own_rows_alone(networks, data):
     run = ManyRun(model, data, rows=rows, settings=ClassifierSettings(lr=1e-2, batch_size=3))
     seen = set()
     for _ in run.take(40):
-        seen |= {(m, i) for m, row in enumerate(run.draw().tolist()) for i in row}
+        seen |= {
+            (m, i) for m, row in enumerate(run.pick(run.settings.batch_size).tolist()) for i in row
+        }
     assert seen == {(m, i) for m, row in enumerate(rows.tolist()) for i in row}
     scores = model(data.images[rows])
     assert (scores.argmax(-1) == data.labels[rows]).all()
@@ -171,7 +173,7 @@ def test_a_network_sees_its_own_rows_alone(networks, data):
 
 def test_without_rows_all_images_may_be_drawn(networks, data):
     run = ManyRun(Stacked(networks), data)
-    drawn = torch.stack([run.draw() for _ in range(60)])
+    drawn = torch.stack([run.pick(run.settings.batch_size) for _ in range(60)])
     assert drawn.shape == (60, M, 64)
     for m in range(M):
         assert drawn[:, m].unique().tolist() == list(range(53))

@@ -6,7 +6,7 @@ import threading
 import ipywidgets
 import pytest
 
-from bigmodel_lib.widgets.base import Explorer, RefusedError
+from bigmodel_lib.widgets.base import Explorer, RefusedError, button
 
 
 class Square(Explorer):
@@ -172,3 +172,17 @@ def test_saved_it_is_a_still_with_a_text():
     assert "application/vnd.jupyter.widget-view+json" in data
     assert metadata["image/png"]["alt"] == "the square is 4"
     assert "the square is 4" in data["text/plain"]
+
+
+def test_values_that_an_explorer_shows_itself_are_no_wishes():
+    square = Square()
+    square.controls["number"].value = 4  # the reader's hand, a moment before
+    square.show_values({"number": 9})
+    square.run()
+    assert square.controls["number"].value == 9
+    assert square.seen == []
+
+
+def test_a_button_is_as_wide_as_its_text_and_may_be_a_toggle():
+    assert button("Play").layout.width == "auto"
+    assert button("Slow", ipywidgets.ToggleButton).value is False

@@ -245,3 +245,13 @@ def test_an_error_is_shown_and_the_next_wish_goes_on(lab, monkeypatch):
     settle(lab)
     assert lab.error is None
     assert lab.run_now.step == lab.target
+
+
+@pytest.mark.parametrize("data", TABLES)
+@pytest.mark.parametrize("scaling", ["raw", "standardised"])
+def test_no_dot_of_the_spread_lies_on_the_edge_of_its_panel(data, scaling):
+    picture = PipelineLab(data=data, scaling=scaling, steps=1)._picture
+    low, high = picture._spread.get_ylim()
+    shown = picture._spreads["now"].get_ydata()
+    assert (low * 1.4 < shown).all()
+    assert (shown < high / 1.4).all()

@@ -11,7 +11,7 @@ from bigmodel_lib.models.vae import kl_to_standard_normal
 from bigmodel_lib.widgets import VAELab, images
 from bigmodel_lib.widgets.base import RefusedError
 from bigmodel_lib.widgets.vae_lab import SIDE, SPAN
-from bigmodel_lib.widgets.vae_lab_picture import coordinate, rows_of_pairs
+from bigmodel_lib.widgets.vae_lab_picture import HEIGHT, WIDTH, coordinate, rows_of_pairs
 from tests.driving import PNG, click, tick, values_of
 from tests.trained import digits
 
@@ -236,6 +236,17 @@ def test_another_code_has_the_first_two_coordinates_as_axes():
     assert [lab.controls[name].value for name in ("first", "second")] == [1, 2]
     with pytest.raises(RefusedError, match="the code has 4 coordinates"):
         VAELab(Z=4, second=5)
+
+
+def test_the_names_of_the_axes_lie_within_the_picture(lab):
+    lab.run(steps=1)
+    canvas = lab._picture.canvas
+    for names in lab._picture._names:
+        for name in names:
+            box = name.get_window_extent(canvas.figure.canvas.get_renderer())
+            assert name.get_text()
+            assert 0 <= box.x0 < box.x1 <= WIDTH, name
+            assert 0 <= box.y0 < box.y1 <= HEIGHT, name
 
 
 def test_a_data_set_that_cannot_be_had_turns_red_and_the_run_stays(lab, monkeypatch):
