@@ -123,6 +123,7 @@ def test_two_recipes_of_one_name(monkeypatch):
 
 
 def test_those_of_tests_are_not_among_them():
+    assert recipes()
     assert "small" not in recipes()
 
 
