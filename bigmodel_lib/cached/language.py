@@ -25,15 +25,15 @@ class LanguageGPT(Recipe):
     name = "language_gpt"
     settings = {  # noqa: RUF012
         "seed": 0,
-        "config": {"V": 512, "T": 128, "L": 4, "D": 128, "H": 4},
-        "dropout": 0.2,
+        "config": {"V": 512, "T": 256, "L": 4, "D": 128, "H": 4},
+        "dropout": 0.25,
         "training": {
             "lr": 2e-3,
             "weight_decay": 0.1,
             "warmup": 200,
-            "schedule": 8000,
-            "batch_size": 8,
-            "length": 128,
+            "schedule": 4800,
+            "batch_size": 4,
+            "length": 256,
         },
     }
 
