@@ -1,5 +1,6 @@
 """Training a language model on tokens, one step at a time, and what it then makes of a text."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -68,30 +69,49 @@ class TextRun(Run):
         return {"loss": loss}
 
 
-@torch.no_grad()
 def text_nats(model: nn.Module, ids: Tensor, start: int, length: int) -> float:
-    """What the tokens from `start` on cost, -Σ ln p, each behind those before it.
+    """What the tokens from `start` on cost, the sum of `token_nats`."""
+    return float(token_nats(model, ids, start, length).sum())
+
+
+def token_nats(
+    model: nn.Module, ids: Tensor, start: int, length: int, *, lr: float = 0.0
+) -> Tensor:
+    """What each token from `start` on costs, -ln p behind those before it.
 
     The model reads windows of `length` tokens, and the next window begins half a window later,
     so that each token has half a window before it, unless the text has less.
 
+    With a learning rate it goes on learning as it reads, as compressors do: once a window is
+    paid for, one step of Adam on it, in a copy -- Krause et al. 2018, "Dynamic Evaluation of
+    Neural Sequence Models", arXiv:1709.07432, with Adam in place of their update.
+
     Args:
-        model: tokens (B, T) → scores (B, T, V); asked without dropout.
+        model: tokens (B, T) → scores (B, T, V); asked without dropout, and left as it is.
         ids: the text as tokens (N,).
         start: the first that counts, at least 1: something has to stand before it.
         length: tokens of a window, at least 2.
+        lr: of the steps on the way; 0 takes none.
+
+    Returns:
+        Nats (N - start,).
 
     Raises:
         ValueError: start or length is out of its range.
     """
     if not 1 <= start < len(ids) or length < 2:
         raise ValueError(f"need 1 ≤ start < {len(ids)} and length ≥ 2, got {start} and {length}")
-    was_training, nats = model.training, 0.0
-    model.eval()
+    reader, nats = copy.deepcopy(model).eval(), []
+    optimizer = torch.optim.Adam(reader.parameters(), lr) if lr else None
     for first in range(start, len(ids), length // 2):
         targets = ids[first : first + length // 2]
         window = ids[max(0, first + len(targets) - 1 - length) : first + len(targets) - 1]
-        scores = model(window[None])[0, -len(targets) :]
-        nats += F.cross_entropy(scores, targets, reduction="sum").item()
-    model.train(was_training)
-    return nats
+        with torch.set_grad_enabled(optimizer is not None):
+            scores = reader(window[None])[0, -len(targets) :]
+            costs = F.cross_entropy(scores, targets, reduction="none")
+        nats.append(costs.detach())
+        if optimizer is not None:
+            optimizer.zero_grad()
+            costs.mean().backward()
+            optimizer.step()
+    return torch.cat(nats)

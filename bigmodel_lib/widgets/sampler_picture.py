@@ -51,6 +51,7 @@ class SamplerPicture:
         ax.set(xlim=(0, 1), ylim=(SHOWN - 0.4, -0.6), xlabel=_("probability of the next token"))
         ax.set_title(_("grey: by the model; blue: as it is drawn; orange: cut"), fontsize=9)
         ax.set_yticks([])
+        ax.locator_params(axis="x", nbins=5)
         ax.spines[["top", "right"]].set_visible(False)
         style = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
         self._names = [ax.text(-0.02, i, "", parse_math=False, **style) for i in places]
@@ -79,18 +80,17 @@ class SamplerPicture:
         return _summary(view)
 
     def _write(self, artist, text: str, size: float) -> None:
+        # a sampled byte may be any control character, which no font can show
+        text = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
         artist.set_text(text)
         artist.set_fontproperties(FontProperties(family=font_for(text), size=size))
 
 
 def _wrapped(prompt: str, text: str) -> str:
     """The end of the prompt and what follows, in lines; what does not fit is left out."""
-    whole = ("…" + prompt[-60:] if len(prompt) > 60 else prompt) + "▸" + text
-    lines = [
-        part
-        for line in whole.expandtabs(4).splitlines()
-        for part in textwrap.wrap(line, LINE, drop_whitespace=False) or [""]
-    ]
+    start = "…" + prompt[-60:] if len(prompt) > 60 else prompt
+    whole = " ".join(f"{start}▸{text}".replace("\n", " ⏎ ").split())
+    lines = textwrap.wrap(whole, LINE)
     return "\n".join([*lines[: LINES - 1], "…"] if len(lines) > LINES else lines)
 
 

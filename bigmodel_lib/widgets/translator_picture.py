@@ -60,7 +60,8 @@ class TranslatorPicture:
         self._image.set_data(view.weights if T else np.zeros((1, S)))
         self._image.set_extent((-0.5, S - 0.5, max(T, 1) - 0.5, -0.5))
         font = FontProperties(family=font_for("".join((*view.source, *view.written))), size=9)
-        self._ax.set_xticks(range(S), view.source, fontproperties=font, rotation=90)
+        turn = 90 if max(map(len, view.source)) > 1 else 0  # Chinese signs stand upright
+        self._ax.set_xticks(range(S), view.source, fontproperties=font, rotation=turn)
         self._ax.set_yticks(range(T), view.written, fontproperties=font)
         for bar, p in zip(self._bars, view.probabilities, strict=True):
             bar.set_width(p)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from bigmodel_lib.models.attention_lm import AttentionLM
-from bigmodel_lib.training.text import TextRun, TextSettings, text_nats
+from bigmodel_lib.training.text import TextRun, TextSettings, text_nats, token_nats
 
 IDS = torch.arange(300) % 7
 
@@ -108,3 +108,14 @@ def test_nothing_to_count(start, length):
 def test_settings_out_of_range_are_told(setting):
     with pytest.raises(ValueError, match="need batch_size >= 1 and length >= 1"):
         TextSettings(**setting).check()
+
+
+def test_learning_on_the_way_pays_only_for_what_comes_later():
+    asked = model()
+    before = copy.deepcopy(asked.state_dict())
+    still, moving = (token_nats(asked, IDS, 20, 10, lr=lr) for lr in (0.0, 1e-2))
+    assert torch.equal(still[:5], moving[:5])  # the first window is paid before any step
+    assert moving[-50:].mean() < still[-50:].mean() - 0.5
+    assert all(torch.equal(value, before[name]) for name, value in asked.state_dict().items())
+    assert len(still) == 280
+    assert text_nats(asked, IDS, 20, 10) == pytest.approx(float(still.sum()))
