@@ -25,13 +25,13 @@ class LanguageGPT(Recipe):
     name = "language_gpt"
     settings = {  # noqa: RUF012
         "seed": 0,
-        "config": {"V": 512, "T": 256, "L": 4, "D": 128, "H": 4},
+        "config": {"V": 1024, "T": 256, "L": 4, "D": 160, "H": 5},
         "dropout": 0.25,
         "training": {
-            "lr": 2e-3,
+            "lr": 3e-3,
             "weight_decay": 0.1,
             "warmup": 200,
-            "schedule": 4800,
+            "schedule": 4000,
             "batch_size": 4,
             "length": 256,
         },
