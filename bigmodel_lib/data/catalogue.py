@@ -56,4 +56,10 @@ DATASETS: dict[str, tuple[RemoteFile, ...]] = {
         ("https://files.grouplens.org/datasets/movielens/",),
         "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229 4924029 ml-100k.zip",
     ),
+    # GLUE's own address, and its hash as counted from that file.
+    "sst-2": _files(
+        "sst-2",
+        ("https://dl.fbaipublicfiles.com/glue/data/",),
+        "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa 7439277 SST-2.zip",
+    ),
 }

@@ -137,10 +137,18 @@ class Block(nn.Module):
         self.norm_attention, self.attention = nn.LayerNorm(D), MultiHeadAttention(D, H)
         self.norm_mlp, self.mlp = nn.LayerNorm(D), MLP(D)
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """(B, T, D) to (B, T, D); if causal, nothing from later positions, earlier ones cached."""
-        attended = self.attention(self.norm_attention(x), causal=self.causal, cache=cache)
-        x = x + self.dropout(attended)
+    def forward(
+        self, x: Tensor, cache: KeyValueCache | None = None, *, mask: Tensor | None = None
+    ) -> Tensor:
+        """(B, T, D) to (B, T, D); if causal, nothing from later positions.
+
+        Args:
+            x: a sequence, or with a cache its next part.
+            cache: of the tokens before x.
+            mask: bool, broadcastable to (B, H, T, S); True means "may look".
+        """
+        options = {"causal": self.causal, "mask": mask, "cache": cache}
+        x = x + self.dropout(self.attention(self.norm_attention(x), **options))
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
 
 

@@ -2,15 +2,28 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
 
 from bigmodel_lib.training.run import Record, Run
+
+LAST_RATE = 0.1  # of lr, at the end of the schedule
+
+
+def half_cosine(done: float) -> float:
+    """(1 + cos π·done) / 2, which falls from 1 to 0 while `done` grows from 0 to 1.
+
+    Loshchilov & Hutter 2016, eq. 5, without restarts, arXiv:1608.03983.
+    """
+    return (1 + math.cos(math.pi * done)) / 2
 
 
 def cosine(run: Run, steps: int, lr: float) -> Iterator[Record]:
     """The next so many steps, at a learning rate that falls from lr to 0 along half a cosine.
 
-    lr/2 · (1 + cos(π i/steps)) for i = 0 … steps - 1  -- Loshchilov & Hutter 2016, without
-    restarts, arXiv:1608.03983.
+    lr · `half_cosine(i / steps)` for i = 0 … steps - 1.
 
     Args:
         run: with an attribute `settings.lr`.
@@ -18,5 +31,53 @@ def cosine(run: Run, steps: int, lr: float) -> Iterator[Record]:
         lr: of the first step.
     """
     for i in range(steps):
-        run.settings.lr = lr / 2 * (1 + math.cos(math.pi * i / steps))
+        run.settings.lr = lr * half_cosine(i / steps)
         yield next(run)
+
+
+@dataclass
+class Schedule:
+    """Learning rate and weight decay as settings of a run, with a rate for every step.
+
+    Attributes:
+        lr: AdamW's learning rate, at its highest.
+        weight_decay: of matrices; biases and norms have none.
+        warmup: steps in which the rate rises from 0 to lr.
+        schedule: step at which the rate has fallen to a tenth of lr, along `half_cosine`; 0
+            keeps it.
+    """
+
+    lr: float = 3e-3
+    weight_decay: float = 0.0
+    warmup: int = 0
+    schedule: int = 0
+
+    def check(self) -> None:
+        """Raise ValueError if a setting is out of its range."""
+        if not min(self.lr, self.weight_decay, self.warmup, self.schedule) >= 0:
+            raise ValueError(f"need lr, weight_decay, warmup and schedule >= 0, got {self}")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, 1 the first."""
+        if step < self.warmup:
+            return self.lr * step / self.warmup
+        if not self.schedule:
+            return self.lr
+        done = (step - self.warmup) / max(self.schedule - self.warmup, 1)
+        return self.lr * (LAST_RATE + (1 - LAST_RATE) * half_cosine(min(done, 1.0)))
+
+    def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Set what `adamw` made to this step's rate, and to the decay."""
+        matrices, others = optimizer.param_groups
+        matrices["lr"] = others["lr"] = self.rate(step)
+        matrices["weight_decay"], others["weight_decay"] = self.weight_decay, 0.0
+
+
+def adamw(model: nn.Module) -> torch.optim.AdamW:
+    """AdamW with two groups: parameters that decay is for (matrices), and the others."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1]},
+        {"params": [p for p in parameters if p.ndim < 2]},
+    ]
+    return torch.optim.AdamW(groups, fused=True)

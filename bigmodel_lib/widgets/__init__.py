@@ -7,7 +7,9 @@ from bigmodel_lib.widgets.gan_lab import GANLab
 from bigmodel_lib.widgets.model_builder import ModelBuilder
 from bigmodel_lib.widgets.optimizer_race import OptimizerRace
 from bigmodel_lib.widgets.pipeline_lab import PipelineLab
+from bigmodel_lib.widgets.sampler_lab import SamplerLab
 from bigmodel_lib.widgets.scaling_lab import ScalingLab
+from bigmodel_lib.widgets.translator_lab import TranslatorLab
 from bigmodel_lib.widgets.vae_lab import VAELab
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "ModelBuilder",
     "OptimizerRace",
     "PipelineLab",
+    "SamplerLab",
     "ScalingLab",
+    "TranslatorLab",
     "VAELab",
 ]

@@ -17,6 +17,7 @@ LEVELS = {
     "models": 1,
     "data": 1,
     "training": 2,
+    "cached": 2,
     "claims": 2,
     "counting": 2,
     "power_law": 2,

@@ -1,5 +1,6 @@
-"""The falling learning rate, against PyTorch's scheduler."""
+"""Learning rates step by step, against PyTorch's scheduler."""
 
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from bigmodel_lib.training.run import Run
-from bigmodel_lib.training.schedule import cosine
+from bigmodel_lib.training.schedule import Schedule, adamw, cosine
 
 
 @dataclass
@@ -49,3 +50,48 @@ def test_it_takes_steps_only_as_they_are_asked_for():
     assert run.step == 0
     next(falling), next(falling)
     assert run.step == 2
+
+
+# --- schedules as settings
+
+
+def test_the_rate_rises_falls_and_then_stays():
+    rates = [Schedule(lr=1.0, warmup=4, schedule=10).rate(step) for step in range(1, 21)]
+    assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert rates[4:10] == sorted(rates[4:10], reverse=True)
+    assert rates[9:] == pytest.approx([0.1] * 11)
+
+
+def test_without_a_schedule_it_is_what_it_is():
+    assert {Schedule(lr=0.3).rate(step) for step in (1, 2, 1000)} == {0.3}
+
+
+@pytest.mark.parametrize("steps", [7, 50])
+def test_the_fall_is_pytorchs_cosine(steps):
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.4)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=0.04)
+    schedule = Schedule(lr=0.4, schedule=steps)
+    for step in range(steps + 1):
+        assert schedule.rate(step) == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        cosine.step()
+
+
+def test_matrices_decay_and_nothing_else_does():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.LayerNorm(5))
+    optimizer, before = adamw(model), [p.detach().clone() for p in model.parameters()]
+    Schedule(lr=0.5, weight_decay=0.2).apply(optimizer, 1)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for old, new in zip(before, model.parameters(), strict=True):
+        torch.testing.assert_close(new.detach(), old * (0.9 if old.ndim == 2 else 1.0))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"lr": -1.0}, {"lr": math.nan}, {"weight_decay": -0.1}, {"warmup": -1}, {"schedule": -1}],
+)
+def test_settings_out_of_range_are_told(setting):
+    with pytest.raises(ValueError, match="need lr, weight_decay, warmup and schedule >= 0"):
+        Schedule(**setting).check()

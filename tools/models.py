@@ -1,0 +1,32 @@
+"""Train the cached models anew: `python tools/models.py [NAME …]`, all of them without a name.
+
+One thread, so that one machine makes the same weights every time.
+"""
+
+import argparse
+
+import torch
+
+from bigmodel_lib.cached import recipes
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Build the models named, or all, and print what they are worth."""
+    known = recipes()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
+    names = parser.parse_args(arguments).names or list(known)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        parser.error(f"no model {', '.join(unknown)}; there are {', '.join(known)}")
+    torch.set_num_threads(1)
+    for name in names:
+        facts = known[name].build()
+        size = known[name].path.stat().st_size
+        found = ", ".join(f"{what} {value:.4g}" for what, value in facts.figures.items())
+        print(f"{name}: {facts.parameters:,} parameters, {size:,} bytes, {facts.seconds:.0f} s")
+        print(f"  {found}")
+
+
+if __name__ == "__main__":
+    main()
