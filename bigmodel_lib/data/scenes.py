@@ -99,7 +99,7 @@ def make_scenes(digits: LabelledImages, count: int, seed: int, **how) -> list[Sc
 
 
 @functools.lru_cache
-def test_scenes(count: int = 200, seed: int = 0) -> tuple[Scene, ...]:
+def held_out_scenes(count: int = 200, seed: int = 0) -> tuple[Scene, ...]:
     """Scenes of digits from the test split alone, which no detector of ours is trained on."""
     return tuple(make_scenes(load_digits("digits", "test"), count, seed))
 
