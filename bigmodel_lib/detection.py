@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bigmodel_lib.data.scenes import Scene
+from bigmodel_lib.models.boxes import iou
 from bigmodel_lib.models.detector import Detections
 
 
@@ -22,12 +24,23 @@ class DetectionReport:
     Attributes:
         ap: average precision, the mean over ten IoU thresholds 0.5, 0.55, … 0.95 and classes.
         ap50: at 0.5 alone.
-        recall: thresholds of recall (101,).
-        precision: highest precision at each recall or beyond (101,), IoU 0.5, mean of classes.
     """
 
     ap: float
     ap50: float
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What a score threshold buys.
+
+    Attributes:
+        scores: of all detections in all scenes, falling (n,).
+        recall: share of the digits found by detections down to each score (n,).
+        precision: share of those detections that are right (n,).
+    """
+
+    scores: np.ndarray
     recall: np.ndarray
     precision: np.ndarray
 
@@ -56,14 +69,25 @@ def average_precision(scenes: Sequence[Scene], found: Sequence[Detections]) -> D
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    precision = evaluation.eval["precision"][0, :, :, 0, -1]  # (101 recalls, classes)
-    known = (precision > -1).all(axis=0)  # -1: a class that is in no scene
-    return DetectionReport(
-        ap=float(evaluation.stats[0]),
-        ap50=float(evaluation.stats[1]),
-        recall=evaluation.params.recThrs,
-        precision=precision[:, known].mean(axis=1),
-    )
+    return DetectionReport(ap=float(evaluation.stats[0]), ap50=float(evaluation.stats[1]))
+
+
+def precision_recall_curve(
+    scenes: Sequence[Scene], found: Sequence[Detections], least: float = 0.5
+) -> Curve:
+    """Precision against recall, all classes in one pool, at every score that occurs.
+
+    Args:
+        scenes: what is there.
+        found: what was found in each, the best first.
+        least: IoU from which a detection counts as right.
+    """
+    scores = torch.cat([each.scores for each in found]).numpy()
+    right = torch.cat([matches(*pair, least) for pair in zip(scenes, found, strict=True)]).numpy()
+    order = np.argsort(-scores, kind="stable")
+    hits = right[order].cumsum()
+    digits = sum(len(scene.labels) for scene in scenes)
+    return Curve(scores[order], hits / digits, hits / np.arange(1, len(hits) + 1))
 
 
 def _coco(parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], images: int):
@@ -92,3 +116,25 @@ def _coco(parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], images: int):
     }
     coco.createIndex()
     return coco
+
+
+def matches(scene: Scene, found: Detections, least: float = 0.5) -> Tensor:
+    """Which detections are right: (n,) bool.
+
+    In the order of their scores, each takes the free true box of its class that it overlaps
+    most, if by an IoU of `least` or more; a second detection of one digit is wrong.
+
+    Args:
+        scene: what is there.
+        found: the best first.
+        least: IoU.
+    """
+    overlap = iou(found.boxes, scene.boxes)
+    overlap = overlap.masked_fill(found.labels[:, None] != scene.labels, -1.0)
+    right = torch.zeros(len(found.boxes), dtype=torch.bool)
+    for i in range(len(right)):
+        best = overlap[i].max(dim=0)
+        if best.values >= least:
+            right[i] = True
+            overlap[:, best.indices] = -1.0  # taken
+    return right
