@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from bigmodel_lib.data.scenes import Scene
+from bigmodel_lib.data.digits import enlarge
+from bigmodel_lib.data.scenes import INK, Scene
 from bigmodel_lib.models.boxes import iou
 from bigmodel_lib.models.detector import Detections
 
@@ -88,6 +90,40 @@ def precision_recall_curve(
     hits = right[order].cumsum()
     digits = sum(len(scene.labels) for scene in scenes)
     return Curve(scores[order], hits / digits, hits / np.arange(1, len(hits) + 1))
+
+
+@torch.no_grad()
+def by_components(scene: Scene, classifier: nn.Module, least: int = 12) -> Detections:
+    """What one did before detectors: each connected patch of ink is one digit.
+
+    Args:
+        scene: only its image is looked at.
+        classifier: digits (B, 1, 28, 28) → class scores (B, C), in evaluation mode.
+        least: pixels of ink that a patch must have.
+    """
+    from scipy import ndimage  # only who needs it pays
+
+    patches, _count = ndimage.label((scene.image[0] > INK).numpy(), np.ones((3, 3)))
+    places = [
+        place
+        for number, place in enumerate(ndimage.find_objects(patches), 1)
+        if (patches[place] == number).sum() >= least
+    ]
+    if not places:
+        return Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
+    crops = torch.cat([_centred(scene.image[0][place]) for place in places])
+    best = classifier(crops).softmax(dim=1).max(dim=1)
+    boxes = torch.tensor([[x.start, y.start, x.stop, y.stop] for y, x in places]).float()
+    order = best.values.argsort(descending=True, stable=True)
+    return Detections(boxes[order], best.values[order], best.indices[order])
+
+
+def _centred(ink: Tensor) -> Tensor:
+    """A crop (h, w) as the digits come: in the middle of 28 by 28 pixels, which it fills."""
+    side = max(ink.shape)
+    left, top = (side - ink.shape[1]) // 2, (side - ink.shape[0]) // 2
+    margins = [left, side - ink.shape[1] - left, top, side - ink.shape[0] - top]
+    return enlarge(F.pad(ink, margins, value=-1.0)[None])
 
 
 def _coco(parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], images: int):

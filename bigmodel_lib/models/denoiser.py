@@ -38,7 +38,7 @@ class DigitDenoiser(nn.Module):
 
     Args:
         T: the last time.
-        W: width.
+        W: width, above 64: what is noise must get through, and it fills all 64 pixels.
         blocks: how many.
         dropout: of the blocks, against learning the few digits by heart.
         num_classes: how many.

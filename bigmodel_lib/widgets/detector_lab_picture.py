@@ -11,7 +11,7 @@ from bigmodel_lib.language import _
 from bigmodel_lib.widgets.canvas import Canvas
 
 SKY, GOLD, GREEN = "#56B4E9", "#E69F00", "#009E73"  # Wong 2011, as elsewhere
-NAMED = 40  # boxes that carry their digit and score, at most
+NAMED = 12  # boxes that carry their digit and score, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class DetectorLabPicture:
         self._wrong.set_segments(outlines(view.boxes[~view.right]))
         self._right.set_segments(outlines(view.boxes[view.right]))
         self._name_boxes(view)
-        title = _("{found} boxes on {count} digits; blue: right, orange: wrong")
+        title = _("digits: {count}, boxes: {found}; blue: right, orange: wrong")
         self._title.set_text(title.format(found=len(view.boxes), count=view.count))
         self._curve.set_data(view.recall, view.precision)
         self._here.set_data([view.here[0]], [view.here[1]])
@@ -121,8 +121,8 @@ def outlines(boxes: np.ndarray) -> list[np.ndarray]:
 
 def _summary(view: DetectorView) -> str:
     text = _(
-        "scene of {count} digits: {before} cells above the score threshold, {found} boxes after "
-        "suppression, {right} of them right; on held-out scenes recall {recall} and precision "
+        "digits in the scene: {count}; cells above the score threshold: {before}; boxes after "
+        "suppression: {found}, right: {right}; on held-out scenes recall {recall} and precision "
         "{precision}, average precision {ap}"
     )
     return text.format(
