@@ -92,7 +92,7 @@ class RecogniserViT(Recogniser):
         "seed": 0,
         "sizes": {"P": 7, "D": 64, "H": 4, "L": 3},
         "lr": 2e-3,
-        "steps": 2000,
+        "steps": 1200,
         "batch_size": 64,
     }
 
@@ -132,7 +132,7 @@ class DigitDiffusion(Artist):
         "seed": 0,
         "sizes": {"T": 200, "W": 256, "blocks": 3, "dropout": 0.1},
         "lr": 2e-3,
-        "steps": 6000,
+        "steps": 4000,
         "batch_size": 128,
     }
 
@@ -160,7 +160,7 @@ class DigitGAN(Artist):
     """The generator of chapter 5's conditional GAN."""
 
     name = "digit_gan"
-    settings = {"seed": 0, "Z": 100, "lr": 1e-3, "steps": 1500, "batch_size": 64}  # noqa: RUF012
+    settings = {"seed": 0, "Z": 100, "lr": 1e-3, "steps": 1000, "batch_size": 64}  # noqa: RUF012
 
     def make(self, vocabulary: None) -> nn.Module:
         """The generator before training."""
@@ -195,7 +195,7 @@ class DigitVAE(Artist):
         "seed": 0,
         "sizes": {"Z": 8, "C": 16, "num_classes": 10},
         "lr": 3e-3,
-        "steps": 1500,
+        "steps": 1000,
         "batch_size": 64,
     }
 

