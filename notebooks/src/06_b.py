@@ -58,7 +58,8 @@ torch.manual_seed(recipe.settings["seed"])
 fresh = recipe.make(None)
 run = recipe.run(fresh, None)
 records = [record["loss"] for _, record in zip(range(steps), recipe.steps(run), strict=False)]
-claim("loss after 20 steps of training anew, over that of the first", records[-1] / records[0], high=0.8)
+progress = records[-1] / records[0]
+claim("loss after 20 steps of training anew, over that of the first", progress, high=0.8)
 
 # %% [markdown]
 # ### Recognition · 图像识别
@@ -87,8 +88,10 @@ plots.table({name: {"right, %": 100 * share} for name, share in right.items()})
 
 # %%
 claim("held-out digits that the CNN reads right", right["CNN"], low=0.98)
-claim("held-out digits that the Vision Transformer reads right", right["Vision Transformer"], low=0.98)
-claim("the CNN's lead over logistic regression", right["CNN"] - right["logistic regression"], low=0.0)
+vit = right["Vision Transformer"]
+claim("held-out digits that the Vision Transformer reads right", vit, low=0.98)
+lead = right["CNN"] - right["logistic regression"]
+claim("the CNN's lead over logistic regression", lead, low=0.0)
 
 # %% [markdown]
 # On digits this small and clean, the nearest neighbours are nearly as good: a strong, honest baseline. Networks pull ahead where pictures vary in ways that pixel distance does not forgive. Move each test digit two pixels to the right, and ask all four again:
@@ -124,7 +127,8 @@ for ax, row in zip(axes, rows, strict=False):
     ax.set_title(f"is {test.labels[row]}\n{said}", fontsize=9)
 for ax in axes:
     ax.set_axis_off()
-plots.show(figure, alt=f"{len(rows)} handwritten digits that at least one of the networks misread, most of them of unusual shape.")
+alt = f"{len(rows)} digits that at least one of the networks misread, most of unusual shape."
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # ### Generation · 图像生成
@@ -167,7 +171,8 @@ wanted = {
     name: float((judge.look(images)[1].argmax(dim=1) == labels).double().mean())
     for name, images in drawn.items()
 }
-wanted["real, held out"] = float((judge.look(test.images)[1].argmax(1) == test.labels).double().mean())
+read = judge.look(test.images)[1].argmax(dim=1)
+wanted["real, held out"] = float((read == test.labels).double().mean())
 plots.table(
     {
         name: {
@@ -182,7 +187,8 @@ plots.table(
 )
 
 # %%
-claim("share of diffusion's digits that are read as wanted", wanted["diffusion, 50 steps"], low=0.95)
+share = wanted["diffusion, 50 steps"]
+claim("share of diffusion's digits that are read as wanted", share, low=0.95)
 claim(
     "Fréchet distance of diffusion over the GAN's",
     reports["diffusion, 50 steps"].frechet / reports["GAN"].frechet,
@@ -201,7 +207,8 @@ claim(
 figure, axes = plt.subplots(1, 3, figsize=(11, 1.9))
 for ax, (name, images) in zip(axes, drawn.items(), strict=True):
     plots.image_grid(images[:30], columns=10, title=name, ax=ax)
-plots.show(figure, alt="Three panels of three rows of the digits 0 to 9, drawn by the GAN, the VAE and the diffusion model; all can be read.")
+alt = "Three panels, each with three rows of the digits 0 to 9, by GAN, VAE and diffusion."
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # #### Quality against steps · 质量与步数
@@ -232,7 +239,11 @@ ax.set(xscale="log", yscale="log", xlabel="steps", ylabel="Fréchet distance")
 ax.set_xticks(counts, map(str, counts))
 ax.minorticks_off()
 ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-plots.show(figure, alt="Fréchet distance against steps, both on log axes: both samplers fall steeply in the first steps and flatten; horizontal lines for GAN, VAE and real held-out digits.")
+alt = (
+    "Fréchet distance against steps, both on log axes: both samplers fall steeply in the first "
+    "steps and flatten; horizontal lines for GAN, VAE and real held-out digits."
+)
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # *In the picture:* lower is better. The first steps buy most; after some tens, more steps bring little or nothing. Each step is one pass through the network, so time grows with their number, while GAN and VAE need a single pass.
@@ -300,7 +311,8 @@ def show_scenes(boxes_of, alt: str) -> None:
 GOLD, SKY = "#E69F00", "#56B4E9"
 show_scenes(
     lambda scene: [(scene.boxes, map(str, scene.labels.tolist()), GOLD)],
-    "Five black squares with one to six white digits of several sizes, some overlapping, each in a box with its number.",
+    "Five black squares with one to six white digits of several sizes, some overlapping, each "
+    "in a box with its number.",
 )
 
 # %% [markdown]
@@ -327,7 +339,11 @@ titles = ("best class at each cell", f"{len(cells.scores)} boxes", f"{len(kept)}
 for ax, title in zip(axes, titles, strict=True):
     ax.set_title(title)
     ax.set_axis_off()
-plots.show(figure, alt="Left a grid of 16 by 16 cells with bright spots at the centres of digits; middle the scene with several boxes on each digit; right one box on each.")
+alt = (
+    "Left a grid of 16 by 16 cells with bright spots at the centres of digits; middle the scene "
+    "with several boxes on each digit; right one box on each."
+)
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # *In the picture:* left, how sure the detector is at each cell (bright: sure). Middle: around a centre, several cells claim the same digit. Right: **non-maximum suppression** has kept the best.
@@ -405,7 +421,7 @@ def both(scene):
 
 show_scenes(
     both,
-    "The five scenes again: blue boxes frame each digit, while gold boxes frame whole groups of digits that touch.",
+    "The five scenes again: blue boxes frame each digit, gold boxes whole groups that touch.",
 )
 
 # %% [markdown]
