@@ -6,6 +6,7 @@ import json
 import pkgutil
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from bigmodel_lib.training.checkpoint import CheckpointError, load_tensors, save_tensors
-from bigmodel_lib.training.run import Run
+from bigmodel_lib.training.run import Record, Run
 
 HERE = Path(__file__).parent
 MOST_BYTES = 5_000_000  # of one file
@@ -74,8 +75,12 @@ class Recipe:
         raise NotImplementedError
 
     def run(self, model: nn.Module, vocabulary: Any) -> Run:
-        """The training run, whose settings have a `schedule` that says how many steps it takes."""
+        """The training run; `steps` says how far it goes."""
         raise NotImplementedError
+
+    def steps(self, run: Run) -> Iterator[Record]:
+        """The whole training: to the end of the schedule in the run's settings, if it has one."""
+        return run.take(run.settings.schedule)
 
     def measure(self, model: nn.Module, vocabulary: Any) -> dict[str, float]:
         """What it is worth, on held-out data."""
@@ -99,7 +104,7 @@ class Recipe:
             torch.manual_seed(self.settings["seed"])
             model = self.make(vocabulary)
             run = self.run(model, vocabulary)
-            for _ in tqdm(run.take(run.settings.schedule), self.name, run.settings.schedule):
+            for _ in tqdm(self.steps(run), self.name):
                 pass
         seconds = time.process_time() - start
         half = {name: value.half() for name, value in model.state_dict().items()}
@@ -154,13 +159,19 @@ def recipes() -> dict[str, Recipe]:
     for module in pkgutil.iter_modules([str(HERE)]):
         importlib.import_module(f"bigmodel_lib.cached.{module.name}")
     found: dict[str, Recipe] = {}
-    for kind in Recipe.__subclasses__():
-        if not kind.__module__.startswith("bigmodel_lib.cached."):
-            continue  # one that a test or a reader made
+    for kind in _descendants(Recipe):
+        if not kind.__module__.startswith("bigmodel_lib.cached.") or not hasattr(kind, "name"):
+            continue  # one that a test or a reader made, or one that others share
         if kind.name in found:
             raise ValueError(f"need one recipe of each name, got two of {kind.name!r}")
         found[kind.name] = kind()
     return found
+
+
+def _descendants(kind: type) -> Iterator[type]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _descendants(child)
 
 
 def _as_json(value: Any) -> Any:

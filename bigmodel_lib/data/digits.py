@@ -124,6 +124,18 @@ def enlarge(images: Tensor) -> Tensor:
     return F.interpolate(images[:, None], size=(SIDE, SIDE), mode="bilinear", align_corners=False)
 
 
+def shrink(images: Tensor, side: int = 8) -> Tensor:
+    """The pictures that `enlarge` made these of: (N, 1, 28, 28) to (N, 1, side, side).
+
+    Enlarging is a matrix from the left and one from the right; their pseudo-inverses undo it. Of
+    a picture that was never small, they give the small one that comes closest when enlarged.
+    """
+    # by column of the identity: what one small pixel becomes along one axis
+    grow = F.interpolate(torch.eye(side)[:, None], size=SIDE, mode="linear")[:, 0].T
+    back = torch.linalg.pinv(grow.double()).float().to(images)  # (side, 28)
+    return back @ images @ back.T
+
+
 def read_idx(path: Path, dims: int) -> Tensor:
     """The array in a gzipped IDX file of bytes, the format of MNIST (LeCun et al. 1998).
 

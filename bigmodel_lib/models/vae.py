@@ -29,19 +29,24 @@ class VAE(nn.Module):
     1·28·28 → C·14·14 → 2C·7·7 → 2Z numbers: mean and log variance of a normal distribution
     with independent coordinates. Back the same way, to a logit for each pixel.
 
+    With num_classes, the decoder is told the class, one-hot beside the code (Kingma et al. 2014,
+    arXiv:1406.5298): the code then need not say what the class says. The encoder sees the image,
+    which shows its class.
+
     Args:
         Z: width of the code.
         C: channels of the first layer; the second has 2C.
+        num_classes: 0 for an unconditional decoder.
 
     Raises:
         ValueError: Z or C below 1.
     """
 
-    def __init__(self, Z: int = 2, C: int = 16):
+    def __init__(self, Z: int = 2, C: int = 16, num_classes: int = 0):
         super().__init__()
         if min(Z, C) < 1:
             raise ValueError(f"need Z >= 1 and C >= 1, got Z={Z}, C={C}")
-        self.Z = Z
+        self.Z, self.num_classes = Z, num_classes
         self.encoder = nn.Sequential(
             nn.Conv2d(1, C, 4, stride=2, padding=1),
             nn.ReLU(),
@@ -51,7 +56,7 @@ class VAE(nn.Module):
             nn.Linear(2 * C * 7 * 7, 2 * Z),
         )
         self.decoder = nn.Sequential(
-            nn.Linear(Z, 2 * C * 7 * 7),
+            nn.Linear(Z + num_classes, 2 * C * 7 * 7),
             nn.ReLU(),
             nn.Unflatten(1, (2 * C, 7, 7)),
             nn.ConvTranspose2d(2 * C, C, 4, stride=2, padding=1),
@@ -66,20 +71,27 @@ class VAE(nn.Module):
         # the logarithm may have either sign, so no activation has to keep a variance positive
         return self.encoder(images).chunk(2, dim=1)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Codes (B, Z) to logits (B, 1, 28, 28) of p(x|z)."""
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Codes (B, Z), and labels (B,) if conditional, to logits (B, 1, 28, 28) of p(x|z)."""
         if z.ndim != 2 or z.shape[1] != self.Z:
             raise ValueError(f"need codes (B, Z) with Z = {self.Z}, got {tuple(z.shape)}")
+        if (labels is None) != (self.num_classes == 0):
+            wanted = f"labels of {self.num_classes} classes" if self.num_classes else "no labels"
+            raise ValueError(f"this decoder needs {wanted}, got {labels}")
+        if labels is not None:
+            z = torch.cat([z, F.one_hot(labels, self.num_classes).to(z)], dim=1)
         return self.decoder(z)
 
-    def generate(self, z: Tensor) -> Tensor:
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Codes (B, Z) to the mean images (B, 1, 28, 28) of p(x|z), in [-1, 1]."""
-        return 2 * self.decode(z).sigmoid() - 1
+        return 2 * self.decode(z, labels).sigmoid() - 1
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Images to logits of a reconstruction from a random code, mean and log variance."""
         mean, log_variance = self.encode(images)
-        return self.decode(reparameterise(mean, log_variance)), mean, log_variance
+        return self.decode(reparameterise(mean, log_variance), labels), mean, log_variance
 
 
 def reparameterise(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class VAERun(Run):
 
     Args:
         model: the autoencoder.
-        data: images in [-1, 1], whose labels play no part; moved to the model's device once.
+        data: images in [-1, 1], and labels for a conditional model; moved to its device once.
         settings: what may change live.
         others: seed, check_every, keep_every and keep of `Run`.
 
@@ -72,7 +72,9 @@ class VAERun(Run):
         optimizer.param_groups[0]["lr"] = self.settings.lr
         index = torch.randint(len(self.data), (self.settings.batch_size,), device=self.device)
         images = self.data.images[index]
-        terms = elbo(images, *self.model(images), beta=self.settings.beta)
+        # a reader's own model need not know of classes
+        labels = [self.data.labels[index]] if getattr(self.model, "num_classes", 0) else []
+        terms = elbo(images, *self.model(images, *labels), beta=self.settings.beta)
         values = {name: value.mean() for name, value in terms._asdict().items()}
         optimizer.zero_grad()
         values["loss"].backward()

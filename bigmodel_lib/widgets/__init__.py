@@ -2,6 +2,8 @@
 
 from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
 from bigmodel_lib.widgets.backprop_stepper import BackpropStepper
+from bigmodel_lib.widgets.denoising_lab import DenoisingLab
+from bigmodel_lib.widgets.detector_lab import DetectorLab
 from bigmodel_lib.widgets.gan_1d import GAN1D
 from bigmodel_lib.widgets.gan_lab import GANLab
 from bigmodel_lib.widgets.model_builder import ModelBuilder
@@ -16,6 +18,8 @@ __all__ = [
     "GAN1D",
     "AttentionExplorer",
     "BackpropStepper",
+    "DenoisingLab",
+    "DetectorLab",
     "GANLab",
     "ModelBuilder",
     "OptimizerRace",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits as sklearn_digits
 
 from bigmodel_lib.data import DATASETS, DownloadError, RemoteFile
-from bigmodel_lib.data.digits import LabelledImages, enlarge, load_digits, read_idx
+from bigmodel_lib.data.digits import LabelledImages, enlarge, load_digits, read_idx, shrink
 from tests.data.local_server import closed_port, send
 
 ROOT = Path(__file__).parents[2]
@@ -272,3 +272,11 @@ def test_fallback_warns_with_the_reason_and_gives_the_same_split(digits):
     assert data.source == "digits"
     assert torch.equal(data.images, digits["test"].images)
     assert torch.equal(data.labels, digits["test"].labels)
+
+
+def test_shrinking_undoes_enlarging(digits):
+    small = shrink(digits["test"].images)
+    assert small.shape == (len(digits["test"]), 1, 8, 8)
+    torch.testing.assert_close(enlarge(small[:, 0]), digits["test"].images)
+    other = torch.rand(3, 5, 5)
+    torch.testing.assert_close(shrink(enlarge(other), side=5)[:, 0], other)

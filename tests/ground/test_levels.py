@@ -24,6 +24,7 @@ LEVELS = {
     "growth": 2,
     "scaling": 2,
     "deployment": 2,
+    "detection": 2,
     "metrics": 2,
     "plots": 3,
     "serve": 3,

@@ -162,3 +162,13 @@ def test_no_images_are_refused(model, data):
     none = LabelledImages(data.images[:0], data.labels[:0], "digits")
     with pytest.raises(ValueError, match="need at least one image, got none"):
         VAERun(model, none)
+
+
+def test_a_conditional_model_is_told_the_labels(data):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = VAE(3, 5, num_classes=10)
+    before = model.decoder[0].weight.detach().clone()
+    list(VAERun(model, data).take(2))
+    moved = (model.decoder[0].weight - before).abs().sum(dim=0)
+    assert (moved[3:] > 0).all()  # the columns of all ten classes

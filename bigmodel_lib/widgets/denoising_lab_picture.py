@@ -1,0 +1,115 @@
+"""The picture of DenoisingLab: stations from noise to digit, and twelve drawings at one of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bigmodel_lib.language import _
+from bigmodel_lib.plots import mosaic
+from bigmodel_lib.widgets.canvas import Canvas
+
+SHOWN = 9  # stations of one drawing
+ORANGE = "#D55E00"
+SPREAD = 2.0  # noise beyond it is shown as black or white
+
+
+@dataclass(frozen=True, eq=False)
+class DenoisingView:
+    """What the picture shows.
+
+    Attributes:
+        digit: which was asked for.
+        steps: how many.
+        eta: share of fresh noise.
+        at: the step looked at, 0 (noise) to steps (done).
+        times: of each station (steps + 1,), T to 0.
+        shown: steps of the stations in the upper rows (SHOWN,).
+        stations, guesses: x_t, and the digit that is taken to be behind it (SHOWN, 1, h, w).
+        now: all drawings at the step looked at (n, 1, h, w).
+        signal: share of the digit in the picture there, √ᾱ.
+    """
+
+    digit: int
+    steps: int
+    eta: float
+    at: int
+    times: tuple[int, ...]
+    shown: tuple[int, ...]
+    stations: np.ndarray
+    guesses: np.ndarray
+    now: np.ndarray
+    signal: float
+
+
+class DenoisingLabPicture:
+    """Keeps the figure and its artists, and brings them up to date.
+
+    Args:
+        drawings: how many there are side by side.
+    """
+
+    def __init__(self, drawings: int):
+        self.canvas = Canvas(960, 480)
+        self._columns = drawings // 2
+        self._stations, _title = self._panel((0.02, 0.73, 0.96, 0.15), _("the picture at step …"))
+        self._guesses, _title = self._panel(
+            (0.02, 0.5, 0.96, 0.15), _("… and the digit that the network takes to be behind it")
+        )
+        self._now, self._title = self._panel((0.3, 0.03, 0.4, 0.38), "")
+        places = (np.arange(SHOWN) + 0.5) / SHOWN
+        style = {"ha": "center", "va": "bottom", "fontsize": 9}
+        ax = self._stations.axes
+        self._steps = [ax.text(x, 1.02, "", transform=ax.transAxes, **style) for x in places]
+        self.canvas.moving(*self._steps, self._title)
+
+    def _panel(self, place: tuple[float, float, float, float], title: str):
+        ax = self.canvas.figure.add_axes(place)
+        ax.set_axis_off()
+        # the stations' own numbers stand between picture and title
+        text = ax.set_title(title, fontsize=10, pad=20 if place[1] > 0.7 else 4)
+        image = ax.imshow(
+            np.zeros((2, 2)), cmap="gray", vmin=-SPREAD, vmax=SPREAD, interpolation="nearest",
+            aspect="auto", extent=(0, 1, 0, 1),
+        )  # fmt: skip
+        self.canvas.moving(image)
+        return image, text
+
+    def draw(self, view: DenoisingView) -> str:
+        """Update every artist; returns what the picture shows in words."""
+        for image, pictures in ((self._stations, view.stations), (self._guesses, view.guesses)):
+            image.set_data(_row(pictures))
+        nearest = int(np.argmin(np.abs(np.array(view.shown) - view.at)))
+        for i, (text, step) in enumerate(zip(self._steps, view.shown, strict=True)):
+            again = i and view.shown[i - 1] == step  # fewer steps than places
+            text.set_text("" if again else f"{step}")
+            text.set_color(ORANGE if view.shown[nearest] == step else "black")
+        self._now.set_data(_grid(view.now, self._columns))
+        text = _("twelve drawings at step {at} of {steps}: t = {t}")
+        self._title.set_text(text.format(at=view.at, steps=view.steps, t=view.times[view.at]))
+        return _summary(view)
+
+
+def _row(pictures: np.ndarray) -> np.ndarray:
+    """Pictures side by side with white between them."""
+    padded = np.pad(pictures[:, 0], ((0, 0), (0, 0), (4, 4)), constant_values=SPREAD)
+    return np.concatenate(list(padded), axis=1)
+
+
+def _grid(pictures: np.ndarray, columns: int) -> np.ndarray:
+    return mosaic(pictures, columns, gap=1)
+
+
+def _summary(view: DenoisingView) -> str:
+    text = _(
+        "digit {digit} in {steps} steps with η = {eta:.2f}; shown is step {at}, time {t} of {T}, "
+        "where the picture holds {signal} of the digit"
+    )
+    return text.format(
+        digit=view.digit,
+        steps=view.steps,
+        eta=view.eta,
+        at=view.at,
+        t=view.times[view.at],
+        T=view.times[0],
+        signal=f"{view.signal:.0%}",
+    )

@@ -1,0 +1,71 @@
+"""DenoisingLab, driven without a kernel over the range of all of its controls."""
+
+import numpy as np
+import pytest
+import torch
+
+from bigmodel_lib.models.denoiser import digit_diffusion, draw_digits
+from bigmodel_lib.widgets import DenoisingLab
+from bigmodel_lib.widgets.denoising_lab import RUNS, STEPS
+from tests.driving import PNG, tick, values_of
+
+CONTROLS = ("digit", "steps", "eta", "seed", "look")
+
+
+@pytest.fixture
+def lab():
+    torch.manual_seed(0)
+    return DenoisingLab(digit_diffusion(T=200, W=16, blocks=1).eval())
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_each_control_over_its_range(lab, name):
+    seen = set()
+    for value in values_of(lab.controls[name]):
+        lab.controls[name].value = value
+        lab.run()
+        assert lab.error is None
+        assert bytes(lab.picture.value).startswith(PNG)
+        seen.add(bytes(lab.picture.value))
+    assert len(seen) > 1
+
+
+def test_every_control_is_driven_by_some_test(lab):
+    assert set(lab.controls) == set(CONTROLS)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_the_way_leads_from_noise_to_what_sampling_gives(lab, steps):
+    lab.controls["steps"].value, lab.controls["look"].value = steps, 100
+    lab.run()
+    expected = draw_digits(lab.model, torch.full((RUNS,), 3), steps, 0.0, seed=0)
+    np.testing.assert_allclose(lab.compute().now, expected, atol=1e-5)
+    lab.controls["look"].value = 0
+    lab.run()
+    view = lab.compute()
+    assert (view.at, view.times[0], view.times[-1]) == (0, 200, 0)
+    assert len(view.times) == steps + 1
+
+
+def test_looking_draws_nothing_anew_and_fresh_noise_changes_the_way(lab):
+    path = lab._path
+    lab.controls["look"].value = 90
+    tick(lab)
+    assert lab._path is path
+    lab.controls["eta"].value = 1.0
+    tick(lab)
+    assert torch.equal(lab._path.x[0], path.x[0])
+    assert not torch.equal(lab._path.x[-1], path.x[-1])
+    assert "η = 1.00" in lab.summary.value
+
+
+def test_the_last_guess_is_the_picture_itself(lab):
+    assert torch.equal(lab._path.guesses[-1], lab._path.x[-1])
+    assert lab._path.guesses.abs().max() <= 1 + 1e-5
+
+
+def test_the_cached_model_and_recipes():
+    lab = DenoisingLab(digit=7, steps=5)
+    assert "digit 7 in 5 steps" in lab.summary.value
+    with pytest.raises(ValueError, match="need settings in"):
+        DenoisingLab(lab.model, speed=1)
