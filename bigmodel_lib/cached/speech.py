@@ -8,6 +8,7 @@ from torch import nn
 from bigmodel_lib.cached.recipe import Recipe
 from bigmodel_lib.data.voice import PHONES, PRONOUNCED, Spoken, draw_lines, draw_speakers, speak
 from bigmodel_lib.models.recogniser import Recogniser
+from bigmodel_lib.models.speech import SpeechModel
 from bigmodel_lib.training.speech import (
     BANDS,
     LABELS,
@@ -17,6 +18,12 @@ from bigmodel_lib.training.speech import (
     noisy,
     recognise,
     word_error_rate,
+)
+from bigmodel_lib.training.synthesis import (
+    KINDS,
+    VOICE,
+    SynthesisRun,
+    SynthesisSettings,
 )
 
 RATIOS = (None, 20, 10, 5, 0)  # dB of signal to noise; None is clean
@@ -86,3 +93,44 @@ def error_at(model: nn.Module, said: list[Spoken], snr: float | None, seed: int 
         sounds = noisy(batch([utterance.sound for utterance in said]), snr)
     heard = recognise(model, sounds)
     return word_error_rate([utterance.line.digits for utterance in said], heard)
+
+
+class DigitSpeaker(Recipe):
+    """Says digits: from phones, speaker and speed to a log-mel spectrogram."""
+
+    name = "digit_speaker"
+    settings = {  # noqa: RUF012
+        "seed": 1,
+        "utterances": 800,
+        "speakers": 60,
+        "sizes": {"D": 96, "L": 3},
+        "training": {
+            "lr": 3e-3,
+            "weight_decay": 0.01,
+            "warmup": 100,
+            "schedule": 2500,
+            "batch_size": 16,
+        },
+    }
+
+    def data(self) -> bytes:
+        """The voice."""
+        return what_the_voice_is()
+
+    def make(self, vocabulary: None) -> SpeechModel:
+        """The model before training."""
+        return SpeechModel(len(KINDS), VOICE, BANDS, **self.settings["sizes"])
+
+    def run(self, model: nn.Module, vocabulary: None) -> SynthesisRun:
+        """The training run, to be taken to the end of its schedule."""
+        seed = self.settings["seed"]
+        heard = spoken(self.settings["utterances"], self.settings["speakers"], seed, longest=4)
+        settings = SynthesisSettings(**self.settings["training"])
+        return SynthesisRun(model, heard, settings=settings, seed=seed, keep_every=1000)
+
+    def measure(self, model: nn.Module, vocabulary: None) -> dict[str, float]:
+        """The error of the spectrogram where the durations are given, in nats a band."""
+        run = SynthesisRun(model, held_out()[:50], settings=SynthesisSettings(batch_size=50))
+        with torch.no_grad():
+            errors = run.compare(range(50))
+        return {name: float(value) for name, value in errors.items()}
