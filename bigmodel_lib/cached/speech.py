@@ -51,15 +51,15 @@ class DigitRecogniser(Recipe):
     name = "digit_recogniser"
     settings = {  # noqa: RUF012
         "seed": 0,
-        "utterances": 1600,
+        "utterances": 1200,
         "speakers": 60,
-        "sizes": {"F": 96, "dropout": 0.1},
+        "sizes": {"F": 64, "dropout": 0.1},
         "training": {
             "lr": 3e-3,
             "weight_decay": 0.05,
             "warmup": 100,
-            "schedule": 3000,
-            "batch_size": 24,
+            "schedule": 2500,
+            "batch_size": 16,
         },
     }
 
@@ -74,7 +74,7 @@ class DigitRecogniser(Recipe):
     def run(self, model: nn.Module, vocabulary: None) -> RecognitionRun:
         """The training run, to be taken to the end of its schedule."""
         seed = self.settings["seed"]
-        heard = spoken(self.settings["utterances"], self.settings["speakers"], seed)
+        heard = spoken(self.settings["utterances"], self.settings["speakers"], seed, longest=4)
         settings = RecognitionSettings(**self.settings["training"])
         return RecognitionRun(model, heard, settings=settings, seed=seed, keep_every=1000)
 
@@ -101,15 +101,15 @@ class DigitSpeaker(Recipe):
     name = "digit_speaker"
     settings = {  # noqa: RUF012
         "seed": 1,
-        "utterances": 800,
+        "utterances": 600,
         "speakers": 60,
-        "sizes": {"D": 96, "L": 3},
+        "sizes": {"D": 80, "L": 3},
         "training": {
             "lr": 3e-3,
             "weight_decay": 0.01,
             "warmup": 100,
-            "schedule": 2500,
-            "batch_size": 16,
+            "schedule": 1500,
+            "batch_size": 12,
         },
     }
 
