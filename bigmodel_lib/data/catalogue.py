@@ -56,4 +56,11 @@ DATASETS: dict[str, tuple[RemoteFile, ...]] = {
         ("https://files.grouplens.org/datasets/movielens/",),
         "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229 4924029 ml-100k.zip",
     ),
+    # GitHub's archive of a tag; hash and size as in TensorFlow Datasets' record of it
+    # (tensorflow_datasets/audio/spoken_digit/checksums.tsv).
+    "spoken-digits": _files(
+        "spoken-digits",
+        ("https://github.com/Jakobovski/free-spoken-digit-dataset/archive/",),
+        "8bc44cde129d505cbbb6b365c09f80c663f2aa77578afc634e6141a2f87100c0 11975353 v1.0.9.tar.gz",
+    ),
 }

@@ -15,12 +15,14 @@ broad resonances, without his nasal zero.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from scipy import signal
 
-RATE = 8000  # samples a second
+from bigmodel_lib.data.sound_file import RATE
+
 BLOCK = 40  # samples, 5 ms: resonators change this often
 WIDTHS = (60.0, 100.0, 150.0, 250.0, 200.0)  # Hz, bandwidths of F1 … F5, where a phone has no own
 UPPER = (3300.0, 3750.0)  # Hz, F4 and F5, which do not move
@@ -262,7 +264,7 @@ def _score(line: Line) -> _Score:
 def _words(phones: list[tuple[str, int, int]]) -> list[tuple[int, int]]:
     """Each run of phones between two silences; a pause may have no length."""
     silent = [i for i, (name, _, _) in enumerate(phones) if name == SILENCE]
-    return [(phones[i][2], phones[j][1]) for i, j in zip(silent, silent[1:], strict=False)]
+    return [(phones[i][2], phones[j][1]) for i, j in pairwise(silent)]
 
 
 def _blocks(names: list[str], speed: float, random: np.random.Generator) -> np.ndarray:

@@ -63,7 +63,7 @@ class SpeechModel(nn.Module):
         return self.out(self.decoder(self._stretch(x, counts)))
 
     def forward(self, phones: Tensor, voice: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectrogram (B, n, I) with these durations, and what it would have said of them (B, P)."""
+        """Spectrogram (B, n, I) with these durations, and its own ln(1 + frames), (B, P)."""
         x, log_counts = self.encode(phones, voice)
         return self.decode(x, counts), log_counts
 

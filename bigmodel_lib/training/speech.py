@@ -166,3 +166,18 @@ def word_error_rate(truth: Sequence[str], heard: Sequence[str]) -> float:
         raise ValueError(f"need as many texts heard as said, got {len(heard)} and {len(truth)}")
     edits = sum(map(edit_distance, truth, heard))
     return edits / sum(map(len, truth))
+
+
+def word_mels(spoken: Sequence[Spoken], sounds: Sounds | None = None) -> list[Tensor]:
+    """The spectrogram (n, BANDS) of each word, cut out where the truth says that it is.
+
+    Args:
+        spoken: utterances.
+        sounds: the same in noise, say; None takes them as they were spoken.
+    """
+    mels = (sounds or batch([said.sound for said in spoken])).mel()
+    return [
+        mel[start // HOP : end // HOP + 1]
+        for mel, said in zip(mels, spoken, strict=True)
+        for start, end in said.words
+    ]
