@@ -79,7 +79,7 @@ def test_a_spectrum_has_the_bands_that_it_was_made_from():
     mel = audio.log_mel(said, 256, 80, RATE, 19)
     power = (audio.magnitude_of(mel, 256, RATE) / audio.hann(256).sum() * 2).square()
     again = (power @ audio.mel_filters(19, 256, RATE).T).clamp_min(audio.FLOOR).log()
-    loud = mel > mel.max() - 6  # 26 dB
+    loud = mel > mel.max() - 4  # 17 dB
     assert (again - mel)[loud].abs().mean() < 0.3
 
 

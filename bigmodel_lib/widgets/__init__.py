@@ -8,6 +8,7 @@ from bigmodel_lib.widgets.model_builder import ModelBuilder
 from bigmodel_lib.widgets.optimizer_race import OptimizerRace
 from bigmodel_lib.widgets.pipeline_lab import PipelineLab
 from bigmodel_lib.widgets.scaling_lab import ScalingLab
+from bigmodel_lib.widgets.spectrogram_lab import SpectrogramLab
 from bigmodel_lib.widgets.vae_lab import VAELab
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "OptimizerRace",
     "PipelineLab",
     "ScalingLab",
+    "SpectrogramLab",
     "VAELab",
 ]

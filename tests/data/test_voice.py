@@ -1,5 +1,7 @@
 """The voice: its filters against SciPy, its truth against its sound."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import signal
@@ -42,7 +44,7 @@ def test_phones_fill_the_sound_and_words_hold_theirs(said):
         phones = utterance.phones
         assert phones[0][1] == 0
         assert phones[-1][2] == len(utterance.sound)
-        assert all(a[2] == b[1] for a, b in zip(phones, phones[1:], strict=False))
+        assert all(a[2] == b[1] for a, b in pairwise(phones))
         assert [p[0] for p in phones] == voice.phones_of(utterance.line.digits)
         assert len(utterance.words) == len(utterance.line.digits)
         for digit, (start, end) in zip(utterance.line.digits, utterance.words, strict=True):
