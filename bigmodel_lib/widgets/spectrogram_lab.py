@@ -1,5 +1,6 @@
 """SpectrogramLab: a made voice or the reader's own file, seen in time, frequency and mel bands."""
 
+import functools
 import io
 
 import ipywidgets
@@ -10,7 +11,7 @@ from torch import nn
 from bigmodel_lib.audio import FLOOR, add_noise, hann, log_mel, stft
 from bigmodel_lib.cached.speech import DigitRecogniser
 from bigmodel_lib.data.sound_file import MOST_SECONDS, RATE, read_wav, wav_bytes
-from bigmodel_lib.data.voice import LONGEST, SPEEDS, Line, Speaker, speak
+from bigmodel_lib.data.voice import LONGEST, SPEEDS, Line, Speaker, Spoken, speak
 from bigmodel_lib.language import _
 from bigmodel_lib.training.speech import batch, recognise
 from bigmodel_lib.widgets.base import Explorer, RefusedError, described
@@ -104,7 +105,7 @@ class SpectrogramLab(Explorer):
             line = Line(digits, speaker, self._value("speed"), self._value("seed"))
         except ValueError as error:
             raise RefusedError("digits", str(error)) from error
-        (said,) = speak([line])
+        said = _said(line)
         return said.sound, digits, said.words
 
     def _read_file(self) -> np.ndarray:
@@ -120,6 +121,12 @@ class SpectrogramLab(Explorer):
             reason = _("need at least 0.1 s, got {seconds:.3f} s")
             raise RefusedError("file", reason.format(seconds=len(sound) / RATE))
         return sound
+
+
+@functools.lru_cache(maxsize=8)
+def _said(line: Line) -> Spoken:
+    """The voice is the slowest part, and most controls leave it as it is."""
+    return speak([line])[0]
 
 
 def _controls() -> dict[str, ipywidgets.Widget]:
