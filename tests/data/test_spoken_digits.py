@@ -74,7 +74,7 @@ def test_a_recording_that_is_no_sound_is_named(tmp_path):
 def test_a_broken_archive_is_refused(tmp_path, body):
     path = tmp_path / "broken.tar.gz"
     path.write_bytes(body)
-    with pytest.raises(ValueError, match="need a whole .tar.gz archive"):
+    with pytest.raises(ValueError, match="need a whole"):
         read_archive(path)
 
 

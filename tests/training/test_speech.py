@@ -31,7 +31,7 @@ def test_the_two_grus_are_torchs_bidirectional_one(sounds):
     model, frames = recogniser(), torch.tensor([13, 7, 10])
     x = torch.randn(3, 13, 7)
     theirs = nn.GRU(7, 7, batch_first=True, bidirectional=True)
-    state = {name: p for name, p in model.forwards.state_dict().items()}
+    state = dict(model.forwards.state_dict().items())
     state |= {f"{name}_reverse": p for name, p in model.backwards.state_dict().items()}
     theirs.load_state_dict(state)
     packed = nn.utils.rnn.pack_padded_sequence(x, frames, batch_first=True, enforce_sorted=False)
