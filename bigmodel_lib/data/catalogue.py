@@ -62,4 +62,11 @@ DATASETS: dict[str, tuple[RemoteFile, ...]] = {
         ("https://dl.fbaipublicfiles.com/glue/data/",),
         "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa 7439277 SST-2.zip",
     ),
+    # GitHub's archive of a tag; hash and size as in TensorFlow Datasets' record of it
+    # (tensorflow_datasets/audio/spoken_digit/checksums.tsv).
+    "spoken-digits": _files(
+        "spoken-digits",
+        ("https://github.com/Jakobovski/free-spoken-digit-dataset/archive/",),
+        "8bc44cde129d505cbbb6b365c09f80c663f2aa77578afc634e6141a2f87100c0 11975353 v1.0.9.tar.gz",
+    ),
 }

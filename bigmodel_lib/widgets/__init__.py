@@ -11,6 +11,7 @@ from bigmodel_lib.widgets.optimizer_race import OptimizerRace
 from bigmodel_lib.widgets.pipeline_lab import PipelineLab
 from bigmodel_lib.widgets.sampler_lab import SamplerLab
 from bigmodel_lib.widgets.scaling_lab import ScalingLab
+from bigmodel_lib.widgets.spectrogram_lab import SpectrogramLab
 from bigmodel_lib.widgets.translator_lab import TranslatorLab
 from bigmodel_lib.widgets.vae_lab import VAELab
 
@@ -26,6 +27,7 @@ __all__ = [
     "PipelineLab",
     "SamplerLab",
     "ScalingLab",
+    "SpectrogramLab",
     "TranslatorLab",
     "VAELab",
 ]

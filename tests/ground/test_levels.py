@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "bigmodel_lib"
 LEVELS = {
     "__init__": 0,
+    "audio": 0,
     "autodiff": 0,
     "device": 0,
     "language": 0,
