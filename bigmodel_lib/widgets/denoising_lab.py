@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bigmodel_lib.cached.vision import DigitDiffusion
+from bigmodel_lib.data.digits import enlarge
 from bigmodel_lib.language import _
 from bigmodel_lib.models.denoiser import SIDE
 from bigmodel_lib.models.diffusion import Diffusion
@@ -24,11 +25,14 @@ class _Path:
     Attributes:
         times: (steps + 1,), from T to 0.
         x: (steps + 1, RUNS, 1, SIDE, SIDE).
-        guesses: the digit that the network has in mind at each, like x; the last is x_0 itself.
+        shown: steps of the stations in the upper rows (SHOWN,).
+        guesses: the digit that the network has in mind at each of those (SHOWN, RUNS, …); the
+            last is x_0 itself.
     """
 
     times: tuple[int, ...]
     x: Tensor
+    shown: tuple[int, ...]
     guesses: Tensor
 
 
@@ -70,9 +74,11 @@ class DenoisingLab(Explorer):
             torch.manual_seed(self._value("seed"))
             start = torch.randn(RUNS, 1, SIDE, SIDE)
             stations = [(self.model.T, start), *self.model.path(start, labels, **how)]
-        guesses = [self._guess(t, x, labels) for t, x in stations]
+        last = len(stations) - 1
+        shown = tuple(round(i * last / (SHOWN - 1)) for i in range(SHOWN))
+        guesses = [self._guess(*stations[step], labels) for step in shown]
         times, x = zip(*stations, strict=True)
-        return _Path(times, torch.stack(x), torch.stack(guesses))
+        return _Path(times, torch.stack(x), shown, torch.stack(guesses))
 
     @torch.no_grad()
     def _guess(self, t: int, x: Tensor, labels: Tensor) -> Tensor:
@@ -90,17 +96,16 @@ class DenoisingLab(Explorer):
         path, steps = self._path, len(self._path.times) - 1
         # the slider has one range for all numbers of steps, so it counts in hundredths
         at = round(self._value("look") / 100 * steps)
-        shown = [round(i * steps / (SHOWN - 1)) for i in range(SHOWN)]
         return DenoisingView(
             digit=self._value("digit"),
             steps=steps,
             eta=self._value("eta"),
             at=at,
             times=path.times,
-            shown=tuple(shown),
-            stations=path.x[shown, 0].numpy(),
-            guesses=path.guesses[shown, 0].numpy(),
-            now=path.x[at].numpy(),
+            shown=path.shown,
+            stations=enlarge(path.x[list(path.shown), 0, 0]).numpy(),
+            guesses=enlarge(path.guesses[:, 0, 0]).numpy(),
+            now=enlarge(path.x[at, :, 0]).numpy(),
             signal=float(self.model.alpha_bar[path.times[at]].sqrt()),
         )
 

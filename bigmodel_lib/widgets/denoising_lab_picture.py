@@ -10,7 +10,8 @@ from bigmodel_lib.widgets.canvas import Canvas
 
 SHOWN = 9  # stations of one drawing
 ORANGE = "#D55E00"
-SPREAD = 2.0  # noise beyond it is shown as black or white
+SPREAD = 1.0  # noise beyond it is shown as black or white
+GAP = 3  # pixels of a picture, on either side of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +50,13 @@ class DenoisingLabPicture:
     """
 
     def __init__(self, drawings: int):
-        self.canvas = Canvas(960, 480)
+        self.canvas = Canvas(960, 520)
         self._columns = drawings // 2
-        self._stations, _title = self._panel((0.02, 0.73, 0.96, 0.15), _("the picture at step …"))
+        self._stations, _title = self._panel((0.02, 0.745, 0.96, 0.165), _("the picture at step …"))
         self._guesses, _title = self._panel(
-            (0.02, 0.5, 0.96, 0.15), _("… and the digit that the network takes to be behind it")
+            (0.02, 0.505, 0.96, 0.165), _("… and the digit that the network takes to be behind it")
         )
-        self._now, self._title = self._panel((0.3, 0.03, 0.4, 0.38), "")
+        self._now, self._title = self._panel((0.15, 0.02, 0.7, 0.41), "")
         places = (np.arange(SHOWN) + 0.5) / SHOWN
         style = {"ha": "center", "va": "bottom", "fontsize": 9}
         ax = self._stations.axes
@@ -66,7 +67,7 @@ class DenoisingLabPicture:
         ax = self.canvas.figure.add_axes(place)
         ax.set_axis_off()
         # the stations' own numbers stand between picture and title
-        text = ax.set_title(title, fontsize=10, pad=20 if place[1] > 0.7 else 4)
+        text = ax.set_title(title, fontsize=10, pad=19 if place[1] > 0.7 else 4)
         image = ax.imshow(
             np.zeros((2, 2)), cmap="gray", vmin=-SPREAD, vmax=SPREAD, interpolation="nearest",
             aspect="auto", extent=(0, 1, 0, 1),
@@ -83,7 +84,7 @@ class DenoisingLabPicture:
             again = i and view.shown[i - 1] == step  # fewer steps than places
             text.set_text("" if again else f"{step}")
             text.set_color(ORANGE if view.shown[nearest] == step else "black")
-        self._now.set_data(_grid(view.now, self._columns))
+        self._now.set_data(mosaic(view.now, self._columns))
         text = _("twelve drawings at step {at} of {steps}: t = {t}")
         self._title.set_text(text.format(at=view.at, steps=view.steps, t=view.times[view.at]))
         return _summary(view)
@@ -91,12 +92,8 @@ class DenoisingLabPicture:
 
 def _row(pictures: np.ndarray) -> np.ndarray:
     """Pictures side by side with white between them."""
-    padded = np.pad(pictures[:, 0], ((0, 0), (0, 0), (4, 4)), constant_values=SPREAD)
+    padded = np.pad(pictures[:, 0], ((0, 0), (0, 0), (GAP, GAP)), constant_values=SPREAD)
     return np.concatenate(list(padded), axis=1)
-
-
-def _grid(pictures: np.ndarray, columns: int) -> np.ndarray:
-    return mosaic(pictures, columns, gap=1)
 
 
 def _summary(view: DenoisingView) -> str:

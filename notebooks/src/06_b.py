@@ -276,7 +276,7 @@ DenoisingLab()
 # <details><summary>What you should see</summary>
 #
 # 1. The guess settles early, from a blur to a digit; the picture itself clears up late.
-# 2. A blur: near the mean of all such digits, which is the best single guess.
+# 2. Black and white squares: pure noise holds almost nothing of a digit, so the guess divides the network's small error by a number near 0, and is cut off at black and white. A second step mends most of it.
 # 3. No: fresh noise leads each drawing elsewhere.
 #
 # </details>
