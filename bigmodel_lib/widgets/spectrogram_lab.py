@@ -18,6 +18,7 @@ from bigmodel_lib.widgets.base import Explorer, RefusedError, described
 from bigmodel_lib.widgets.spectrogram_lab_picture import SoundView, SpectrogramLabPicture
 
 VOICE, FILE = "the voice", "your WAV file"
+CLEAN = "none"
 SHORTEST = RATE // 10  # samples
 _SPOKEN = ("digits", "pitch", "tract", "breath", "speed", "seed")
 
@@ -88,7 +89,7 @@ class SpectrogramLab(Explorer):
         return SoundView(x.numpy(), *parts, M, hop, self._value("scale"), digits, words, heard)
 
     def _with_noise(self, sound: np.ndarray) -> np.ndarray:
-        if self._value("snr") is None:
+        if self._value("snr") == CLEAN:
             return sound
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._value("seed"))
@@ -142,7 +143,7 @@ def _controls() -> dict[str, ipywidgets.Widget]:
         )
 
     pick, options = ipywidgets.Dropdown, ipywidgets.SelectionSlider
-    noise = [(_("none"), None), *((f"{dB} dB", dB) for dB in (30, 20, 10, 5, 0, -5))]
+    noise = [(_(CLEAN), CLEAN), *((f"{dB} dB", dB) for dB in (30, 20, 10, 5, 0, -5))]
     file = described(ipywidgets.FileUpload, "WAV, 8,000 Hz, mono", accept=".wav", multiple=False)
     file.layout.width = "220px"
     digits = described(
@@ -159,7 +160,7 @@ def _controls() -> dict[str, ipywidgets.Widget]:
         "breath": slider("breath", 0.1, 0, 1, 0.05),
         "speed": slider("speed", 1.0, *SPEEDS, 0.1),
         "seed": seed,
-        "snr": described(options, "signal to noise", options=noise, continuous_update=False),
+        "snr": described(options, "signal to noise", options=noise, value=CLEAN, continuous_update=False),
         "colour": slider("noise ~ f^-c, c", 1.0, 0, 2, 0.5),
         "M": described(options, "window, samples", options=[64, 128, 256, 512, 1024], value=256,
                        continuous_update=False),

@@ -29,8 +29,8 @@ from bigmodel_lib.cached.speech import RATIOS, DigitRecogniser, DigitSpeaker, er
 from bigmodel_lib.claims import claim
 from bigmodel_lib.data.download import DownloadError
 from bigmodel_lib.data.spoken_digits import load_spoken_digits
-from bigmodel_lib.data.voice import RATE, Line, Speaker, draw_speakers, resonator, speak
-from bigmodel_lib.models.ctc import BLANK, beam_search, collapse, ctc_loss, greedy
+from bigmodel_lib.data.voice import RATE, Line, Speaker, resonator, speak
+from bigmodel_lib.models.ctc import beam_search, collapse, ctc_loss, greedy
 from bigmodel_lib.models.templates import Templates
 from bigmodel_lib.training.speech import (
     BANDS,
