@@ -28,7 +28,7 @@
 # | 3 | [Core algorithms and the steps in practice](03_algorithms.ipynb) | 核心算法原理 & 具体操作步骤 | with the pipeline lab |
 # | 4 | [Mathematical models and formulas, explained by example](04_mathematics.ipynb) | 数学模型和公式 & 详细讲解 & 举例说明 | with the attention explorer |
 # | 5 | [Project: code and a close reading of it](05_project.ipynb) | 项目实践：代码实例和详细解释说明 | with the GAN lab |
-# | 6 | Applications | 实际应用场景 | to come |
+# | 6 | [Applications](06_applications.ipynb) | 实际应用场景 | with labs for sampling, translation, denoising, detection and sound |
 # | 7 | Where it goes next | 未来应用展望 | to come |
 # | 8 | Summary: trends and challenges | 总结：未来发展趋势与挑战 | to come |
 # | 9 | Appendix: questions and answers | 附录：常见问题与解答 | to come |
