@@ -26,12 +26,12 @@ class LanguageGPT(Recipe):
     settings = {  # noqa: RUF012
         "seed": 0,
         "config": {"V": 1024, "T": 256, "L": 4, "D": 160, "H": 5},
-        "dropout": 0.25,
+        "dropout": 0.2,
         "training": {
-            "lr": 3e-3,
+            "lr": 2e-3,
             "weight_decay": 0.1,
             "warmup": 200,
-            "schedule": 4000,
+            "schedule": 3000,
             "batch_size": 4,
             "length": 256,
         },

@@ -75,6 +75,8 @@ def top_p(logits: Tensor, p: float) -> Tensor:
     """
     if not 0 < p <= 1:
         raise ValueError(f"need p in (0, 1], got {p}")
+    if p == 1:
+        return logits  # rounded sums may reach 1 before the last token
     ordered = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True).values
     before = ordered.cumsum(dim=-1) - ordered  # what the more probable tokens hold together
     return _keep(logits, before < p)  # the first always stays: nothing is before it

@@ -274,3 +274,9 @@ def test_the_length_penalty_by_hand():
 def test_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_top_p_of_one_keeps_tokens_that_rounding_would_lose():
+    logits = torch.full((2, 263), -30.0)  # e⁻³⁰ is lost beside 1 in float32
+    logits[:, 5] = 0.0
+    assert torch.equal(top_p(logits, 1.0), logits)
