@@ -450,7 +450,7 @@ DetectorLab()
 # %%
 by_size = {}
 for side in FRAMES:
-    crowd = [make_scene(test, seed, count=6, frames=(side, side)) for seed in range(60)]
+    crowd = [make_scene(test, seed, count=6, frames=(side, side)) for seed in range(30)]
     by_size[side] = average_precision(crowd, detect(detector, stacked(crowd))).ap50
 small, large = by_size.values()
 claim("average precision of six small digits minus that of six large ones", small - large, low=0)
