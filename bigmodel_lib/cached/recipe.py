@@ -156,22 +156,24 @@ def recipes() -> dict[str, Recipe]:
     Raises:
         ValueError: two recipes of one name.
     """
-    for module in pkgutil.iter_modules([str(HERE)]):
-        importlib.import_module(f"bigmodel_lib.cached.{module.name}")
+    modules = [f"{__package__}.{module.name}" for module in pkgutil.iter_modules([str(HERE)])]
+    kinds = [kind for name in modules for kind in _made_in(name)]
     found: dict[str, Recipe] = {}
-    for kind in _descendants(Recipe):
-        if not kind.__module__.startswith("bigmodel_lib.cached.") or not hasattr(kind, "name"):
-            continue  # one that a test or a reader made, or one that others share
+    for kind in kinds:
         if kind.name in found:
             raise ValueError(f"need one recipe of each name, got two of {kind.name!r}")
         found[kind.name] = kind()
     return found
 
 
-def _descendants(kind: type) -> Iterator[type]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _descendants(child)
+def _made_in(module: str) -> list[type[Recipe]]:
+    """The recipes that a module defines; those without a name are what others share."""
+    return [
+        kind
+        for kind in vars(importlib.import_module(module)).values()
+        if isinstance(kind, type) and issubclass(kind, Recipe) and hasattr(kind, "name")
+        if kind.__module__ == module
+    ]
 
 
 def _as_json(value: Any) -> Any:
