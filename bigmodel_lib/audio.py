@@ -78,7 +78,7 @@ def istft(X: Tensor, M: int, hop: int, N: int) -> Tensor:
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
     """Frames (…, n, M), each moved by its place, summed to (…, M + (n - 1)·hop)."""
     n, M = frames.shape[-2:]
-    columns = frames.flatten(0, -3).transpose(1, 2)  # (B, M, n), as fold wants them
+    columns = frames.reshape(-1, n, M).transpose(1, 2)  # (B, M, n), as fold wants them
     length = M + (n - 1) * hop
     summed = F.fold(columns, (1, length), (1, M), stride=(1, hop))
     return summed.view(*frames.shape[:-2], length)
