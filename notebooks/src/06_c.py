@@ -210,7 +210,9 @@ longest = max(test, key=lambda utterance: len(utterance.line.digits))
 one = batch([longest.sound])
 with torch.no_grad():
     log_probs = recogniser(one.mel(), one.frames)[0][0]
-print("said", longest.line.digits, "· heard", "".join(LABELS[label] for label in greedy(log_probs)))
+path = "".join(LABELS[label] for label in log_probs.argmax(dim=1))
+heard = "".join(LABELS[label] for label in greedy(log_probs))
+print(f"said {longest.line.digits}; path {path}; heard {heard}")
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 2.6))
@@ -361,9 +363,8 @@ if REAL:
         right = [named.name(batch([r.sound]).mel()[0]) == r.digit for r in asked]
         ours = recognise(recogniser, batch([np.pad(r.sound, 1200) for r in asked]))
         print(f"templates of the same people: {np.mean(right):.1%} of {len(asked)} right")
-        print(
-            f"our recogniser: {np.mean([a == r.digit for a, r in zip(ours, asked, strict=True)]):.1%}"
-        )
+        same = [a == r.digit for a, r in zip(ours, asked, strict=True)]
+        print(f"our recogniser: {np.mean(same):.1%}")
 
 # %% [markdown]
 # **Train it anew.** Three steps, to see that it runs; `make models NAME=digit_recogniser` takes all of them.
