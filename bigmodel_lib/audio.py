@@ -67,7 +67,7 @@ def istft(X: Tensor, M: int, hop: int, N: int) -> Tensor:
         raise ValueError(f"need a spectrum (…, n, K) = {needed}, got {tuple(X.shape)}")
     window = hann(M).to(X.real)
     frames = torch.fft.irfft(X, n=M, dim=-1) * window
-    weight = window.square().expand(1, frames.shape[-2], M)
+    weight = window.square().expand(frames.shape[-2], M)
     total, weight = _overlap_add(frames, hop), _overlap_add(weight, hop)
     inside = slice(M // 2, M // 2 + N)
     known = (total / weight.clamp_min(TINY))[..., inside]
