@@ -67,7 +67,7 @@ def istft(X: Tensor, M: int, hop: int, N: int) -> Tensor:
         raise ValueError(f"need a spectrum (…, n, K) = {needed}, got {tuple(X.shape)}")
     window = hann(M).to(X.real)
     frames = torch.fft.irfft(X, n=M, dim=-1) * window
-    weight = window.square().expand(1, frames.shape[-2], M)
+    weight = window.square().expand(frames.shape[-2], M)
     total, weight = _overlap_add(frames, hop), _overlap_add(weight, hop)
     inside = slice(M // 2, M // 2 + N)
     known = (total / weight.clamp_min(TINY))[..., inside]
@@ -78,7 +78,7 @@ def istft(X: Tensor, M: int, hop: int, N: int) -> Tensor:
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
     """Frames (…, n, M), each moved by its place, summed to (…, M + (n - 1)·hop)."""
     n, M = frames.shape[-2:]
-    columns = frames.flatten(0, -3).transpose(1, 2)  # (B, M, n), as fold wants them
+    columns = frames.reshape(-1, n, M).transpose(1, 2)  # (B, M, n), as fold wants them
     length = M + (n - 1) * hop
     summed = F.fold(columns, (1, length), (1, M), stride=(1, hop))
     return summed.view(*frames.shape[:-2], length)

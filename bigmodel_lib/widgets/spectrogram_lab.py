@@ -11,7 +11,7 @@ from torch import nn
 from bigmodel_lib.audio import FLOOR, add_noise, hann, log_mel, stft
 from bigmodel_lib.cached.speech import DigitRecogniser
 from bigmodel_lib.data.sound_file import MOST_SECONDS, RATE, read_wav, wav_bytes
-from bigmodel_lib.data.voice import LONGEST, SPEEDS, Line, Speaker, Spoken, speak
+from bigmodel_lib.data.voice import SPEEDS, Line, Speaker, Spoken, speak
 from bigmodel_lib.language import _
 from bigmodel_lib.training.speech import batch, recognise
 from bigmodel_lib.widgets.base import Explorer, RefusedError, described
@@ -146,10 +146,7 @@ def _controls() -> dict[str, ipywidgets.Widget]:
     noise = [(_(CLEAN), CLEAN), *((f"{dB} dB", dB) for dB in (30, 20, 10, 5, 0, -5))]
     file = described(ipywidgets.FileUpload, "WAV, 8,000 Hz, mono", accept=".wav", multiple=False)
     file.layout.width = "220px"
-    digits = described(
-        ipywidgets.Text, "digits (at most {})", value="2024", continuous_update=False
-    )
-    digits.description = _("digits (at most {most})").format(most=LONGEST)
+    digits = described(ipywidgets.Text, "digits, 1 to 12", value="2024", continuous_update=False)
     seed = described(ipywidgets.IntSlider, "seed", value=0, min=0, max=99, continuous_update=False)
     return {
         "source": described(pick, "sound", options=[(_(VOICE), VOICE), (_(FILE), FILE)]),
@@ -160,7 +157,8 @@ def _controls() -> dict[str, ipywidgets.Widget]:
         "breath": slider("breath", 0.1, 0, 1, 0.05),
         "speed": slider("speed", 1.0, *SPEEDS, 0.1),
         "seed": seed,
-        "snr": described(options, "signal to noise", options=noise, value=CLEAN, continuous_update=False),
+        "snr": described(options, "signal to noise", options=noise, value=CLEAN,
+                         continuous_update=False),
         "colour": slider("noise ~ f^-c, c", 1.0, 0, 2, 0.5),
         "M": described(options, "window, samples", options=[64, 128, 256, 512, 1024], value=256,
                        continuous_update=False),
