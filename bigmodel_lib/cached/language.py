@@ -31,7 +31,7 @@ class LanguageGPT(Recipe):
             "lr": 2e-3,
             "weight_decay": 0.1,
             "warmup": 200,
-            "schedule": 3000,
+            "schedule": 1800,
             "batch_size": 4,
             "length": 256,
         },

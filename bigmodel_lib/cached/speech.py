@@ -108,7 +108,7 @@ class DigitSpeaker(Recipe):
             "lr": 3e-3,
             "weight_decay": 0.01,
             "warmup": 100,
-            "schedule": 1350,
+            "schedule": 2500,
             "batch_size": 12,
         },
     }

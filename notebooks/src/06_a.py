@@ -161,7 +161,7 @@ by_count = torch.tensor([
 ])  # fmt: skip
 
 # %% [markdown]
-# Two models can vote: $p = (p_\text{GPT} + p_\text{4-gram})/2$, a rule fixed before looking.
+# Two models can vote: $p = (p_\text{GPT} + p_\text{4-gram})/2$, the plain mean.
 
 # %%
 T = gpt.config.T
