@@ -245,5 +245,5 @@ def described(control: type[Widget], description: str, **traits) -> Widget:
 
 
 def button(text: str, kind: type[Widget] = ipywidgets.Button) -> Widget:
-    """A button, or a ToggleButton, as wide as its text."""
+    """A button, a ToggleButton or a FileUpload, as wide as its text."""
     return kind(description=_(text), layout={"width": "auto"})

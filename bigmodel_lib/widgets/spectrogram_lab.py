@@ -14,7 +14,7 @@ from bigmodel_lib.data.sound_file import MOST_SECONDS, RATE, read_wav, wav_bytes
 from bigmodel_lib.data.voice import SPEEDS, Line, Speaker, Spoken, speak
 from bigmodel_lib.language import _
 from bigmodel_lib.training.speech import batch, recognise
-from bigmodel_lib.widgets.base import Explorer, RefusedError, described
+from bigmodel_lib.widgets.base import Explorer, RefusedError, button, described
 from bigmodel_lib.widgets.spectrogram_lab_picture import SoundView, SpectrogramLabPicture
 
 VOICE, FILE = "the voice", "your WAV file"
@@ -144,8 +144,8 @@ def _controls() -> dict[str, ipywidgets.Widget]:
 
     pick, options = ipywidgets.Dropdown, ipywidgets.SelectionSlider
     noise = [(_(CLEAN), CLEAN), *((f"{dB} dB", dB) for dB in (30, 20, 10, 5, 0, -5))]
-    file = described(ipywidgets.FileUpload, "WAV, 8,000 Hz, mono", accept=".wav", multiple=False)
-    file.layout.width = "220px"
+    file = button("WAV, 8,000 Hz, mono", ipywidgets.FileUpload)
+    file.accept, file.multiple = ".wav", False
     digits = described(ipywidgets.Text, "digits, 1 to 12", value="2024", continuous_update=False)
     seed = described(ipywidgets.IntSlider, "seed", value=0, min=0, max=99, continuous_update=False)
     return {

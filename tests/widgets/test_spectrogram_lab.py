@@ -2,6 +2,7 @@
 
 import io
 import wave
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -31,7 +32,13 @@ def upload():
 
     def uploaded(lab, content: bytes, name: str = "mine.wav") -> None:
         lab.controls["file"].value = (
-            {"name": name, "type": "audio/wav", "size": len(content), "content": content},
+            {
+                "name": name,
+                "type": "audio/wav",
+                "size": len(content),
+                "content": content,
+                "last_modified": datetime(2024, 1, 1, tzinfo=UTC),
+            },
         )
 
     return uploaded
