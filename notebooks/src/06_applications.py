@@ -45,23 +45,40 @@ from bigmodel_lib.data.catalogue import DATASETS
 from bigmodel_lib.data.download import is_cached
 from bigmodel_lib.data.sentiment import Clause, Review, reviews
 from bigmodel_lib.data.sst2 import load_sst2
-from bigmodel_lib.data.text import bits_per_character, compressed_bits, language_reference, split_paragraphs
+from bigmodel_lib.data.text import (
+    bits_per_character,
+    compressed_bits,
+    language_reference,
+    split_paragraphs,
+)
 from bigmodel_lib.data.words import Words
 from bigmodel_lib.device import seed_everything
 from bigmodel_lib.models import bpe
 from bigmodel_lib.models.ngram import KneserNey
 from bigmodel_lib.models.rnn import GRU
-from bigmodel_lib.models.sampling import GREEDY, Sampler, beam_search, cached_next_logits, generate, next_logits
+from bigmodel_lib.models.sampling import (
+    GREEDY,
+    Sampler,
+    beam_search,
+    cached_next_logits,
+    generate,
+    next_logits,
+)
 from bigmodel_lib.models.sequence import SequenceClassifier
 from bigmodel_lib.plots.fonts import font_for
 from bigmodel_lib.training.classifier import ClassifierSettings, StreamRun
 from bigmodel_lib.training.text import token_nats
-from bigmodel_lib.training.translation import TranslationMemory, draw_numbers, exact_match, text_translator
+from bigmodel_lib.training.translation import (
+    TranslationMemory,
+    draw_numbers,
+    exact_match,
+    text_translator,
+)
 from bigmodel_lib.widgets import SamplerLab, TranslatorLab
 from sklearn.neighbors import KNeighborsClassifier
 from bigmodel_lib.cached import vision
-from bigmodel_lib.data.digits import load_digits
-from bigmodel_lib.data.scenes import held_out_scenes, stacked
+from bigmodel_lib.data.digits import load_digits, shrink
+from bigmodel_lib.data.scenes import FRAMES, held_out_scenes, make_scene, stacked
 from bigmodel_lib.detection import average_precision, by_components, matches
 from bigmodel_lib.metrics import GeneratorJudge, frechet_distance
 from bigmodel_lib.models.boxes import iou, non_maximum_suppression
@@ -79,7 +96,17 @@ from bigmodel_lib.data.voice import RATE, Line, Speaker, resonator, speak
 from bigmodel_lib.models import ctc
 from bigmodel_lib.models.ctc import collapse, ctc_loss
 from bigmodel_lib.models.templates import Templates
-from bigmodel_lib.training.speech import BANDS, HOP, LABELS, M, batch, noisy, recognise, word_error_rate, word_mels
+from bigmodel_lib.training.speech import (
+    BANDS,
+    HOP,
+    LABELS,
+    M,
+    batch,
+    noisy,
+    recognise,
+    word_error_rate,
+    word_mels,
+)
 from bigmodel_lib.training.synthesis import say_mel, to_sound
 from bigmodel_lib.widgets import SpectrogramLab
 
@@ -150,6 +177,7 @@ first = [record["loss"] for record in fresh.take(2)]
 print("loss of the first steps, nats a token:", [round(loss, 2) for loss in first])
 claim("at first all tokens are alike: loss over ln V", first[0] / math.log(encoding.V), 0.95, 1.05)
 
+
 # %% [markdown]
 # #### How good? Against counting and against zip files · 与压缩程序相比
 #
@@ -159,7 +187,6 @@ claim("at first all tokens are alike: loss over ln V", first[0] / math.log(encod
 # - **gzip** and **xz** find repeats; what counts is how much their file grows when the held-out text comes behind the training text.
 #
 # **Predict:** who wins, with so little text to learn from?
-
 
 # %%
 def bits(nats) -> float:
@@ -178,7 +205,7 @@ by_count = torch.tensor([
 ])  # fmt: skip
 
 # %% [markdown]
-# Two models can vote: $p = (p_\text{GPT} + p_\text{4-gram})/2$, a rule fixed before looking.
+# Two models can vote: $p = (p_\text{GPT} + p_\text{4-gram})/2$, the plain mean.
 
 # %%
 T = gpt.config.T
@@ -357,7 +384,6 @@ for n in longer[:3]:
 # %% [markdown]
 # **Beam search** keeps the four most probable beginnings instead of one. **Predict:** how many translations does it change, of numbers that the model knows well?
 
-
 # %%
 def by_beam(n: int) -> str:
     source = torch.tensor([numbers.encode(numbers.to_english(n))])
@@ -440,9 +466,9 @@ for n, name in ((1, "bag of words"), (2, "bag of words and pairs"), (3, "… and
         "held-out combinations": bag.score(test_texts, test_labels),
     }
 
+
 # %% [markdown]
 # Our reader is a **GRU** (chapter 2): it takes the words in order, rewrites its state at each, and answers at the last one. It trains here, in a few seconds. **Predict:** pairs of words know *not good*. Will they help on new combinations?
-
 
 # %%
 def train_reader(words, texts, labels, steps: int, width: int = 32):
@@ -569,6 +595,7 @@ records = [record["loss"] for _, record in zip(range(steps), recipe.steps(run), 
 progress = records[-1] / records[0]
 claim("loss after 20 steps of training anew, over that of the first", progress, high=0.8)
 
+
 # %% [markdown]
 # ### Recognition · 图像识别
 #
@@ -581,16 +608,20 @@ def accuracy(answers: torch.Tensor) -> float:
     return float((answers == test.labels).double().mean())
 
 
+def pixels(images: torch.Tensor):
+    return shrink(images).flatten(1).numpy()  # the 64 numbers that each image was made of
+
+
 answers = {}
 with torch.no_grad():
     for name, key in (("CNN", "digit_cnn"), ("Vision Transformer", "digit_vit")):
         answers[name] = models[key](test.images).argmax(dim=1)
 for name, method in (
     ("3 nearest neighbours", KNeighborsClassifier(3)),
-    ("logistic regression", LogisticRegression(max_iter=200, C=0.01)),
+    ("logistic regression", LogisticRegression(max_iter=500)),
 ):
-    method.fit(train.images.flatten(1).numpy(), train.labels.numpy())
-    answers[name] = torch.from_numpy(method.predict(test.images.flatten(1).numpy()))
+    method.fit(pixels(train.images), train.labels)
+    answers[name] = torch.from_numpy(method.predict(pixels(test.images)))
 right = {name: accuracy(answer) for name, answer in answers.items()}
 plots.table({name: {"right, %": 100 * share} for name, share in right.items()})
 
@@ -602,7 +633,7 @@ lead = right["CNN"] - right["logistic regression"]
 claim("the CNN's lead over logistic regression", lead, low=0.0)
 
 # %% [markdown]
-# On digits this small and clean, the nearest neighbours are nearly as good: a strong, honest baseline. Networks pull ahead where pictures vary in ways that pixel distance does not forgive. Move each test digit two pixels to the right, and ask all four again:
+# On digits this small and clean, the nearest neighbours are as good as the networks: a strong, honest baseline. Networks pull ahead where pictures vary in ways that pixel distance does not forgive. Move each test digit two pixels to the right, and ask all four again:
 
 # %%
 moved = torch.roll(test.images, 2, dims=3)
@@ -611,10 +642,8 @@ shares = {}
 with torch.no_grad():
     for name, key in (("CNN", "digit_cnn"), ("Vision Transformer", "digit_vit")):
         shares[name] = accuracy(models[key](moved).argmax(dim=1))
-neighbours = KNeighborsClassifier(3).fit(train.images.flatten(1).numpy(), train.labels.numpy())
-shares["3 nearest neighbours"] = accuracy(
-    torch.from_numpy(neighbours.predict(moved.flatten(1).numpy()))
-)
+neighbours = KNeighborsClassifier(3).fit(pixels(train.images), train.labels)
+shares["3 nearest neighbours"] = accuracy(torch.from_numpy(neighbours.predict(pixels(moved))))
 plots.table({name: {"right when moved, %": 100 * share} for name, share in shares.items()})
 claim(
     "the CNN's lead over nearest neighbours on moved digits",
@@ -657,7 +686,7 @@ plots.show(figure, alt=alt)
 # $\varepsilon_\theta$ is the network's answer, $z$ fresh noise, and $\sigma$ grows with $\eta$ (Song et al. 2021, eq. 12). $\eta = 1$ is **DDPM**, $\eta = 0$ **DDIM**, which draws nothing anew and can take large steps.
 
 # %%
-labels = torch.arange(10).repeat(50)
+labels = torch.arange(10).repeat(30)
 judge = GeneratorJudge(train, test)
 drawn, seconds = {}, {}
 for name, key, how in (
@@ -688,7 +717,7 @@ plots.table(
             "precision": report.precision,
             "recall": report.recall,
             "as wanted": wanted[name],
-            "novelty": report.novelty,
+            "novelty": report.novelty if name in drawn else "–",
         }
         for name, report in reports.items()
     }
@@ -697,31 +726,29 @@ plots.table(
 # %%
 share = wanted["diffusion, 50 steps"]
 claim("share of diffusion's digits that are read as wanted", share, low=0.95)
-claim(
-    "Fréchet distance of diffusion over the GAN's",
-    reports["diffusion, 50 steps"].frechet / reports["GAN"].frechet,
-    high=1.0,
-)
-claim(
-    "recall of diffusion minus the VAE's",
-    reports["diffusion, 50 steps"].recall - reports["VAE"].recall,
-    low=0.0,
-)
+gan, diffusion = reports["GAN"], reports["diffusion, 50 steps"]
+claim("precision of diffusion minus the GAN's", diffusion.precision - gan.precision, low=0.0)
+claim("Fréchet distance of the GAN over diffusion's", gan.frechet / diffusion.frechet, high=0.8)
+claim("novelty of diffusion (1: no copying)", diffusion.novelty, high=0.9)
 
 # %% [markdown]
-# *In the picture:* three drawings of each digit by each model. The VAE's are smooth, as a decoder that must serve all codes near a place draws their mean; the GAN's are sharper and now and then broken; diffusion's vary most.
+# No model wins everywhere. Diffusion's digits are the surest to be what was asked for, and most of them pass for real; but they lie nearer to the images it learned from than chance would have it (*novelty* below 1), so it copies a little. The GAN comes closest in Fréchet distance, which compares mean and spread of the features: a small shift of all images counts there, and precision forgives it. One number is not enough.
+
+# %% [markdown]
+# *In the picture:* three drawings of each digit by each model. The VAE's are blurred, as its decoder must serve all codes near a place, and draws their mean; the other two are sharper.
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(11, 1.9))
+figure, axes = plt.subplots(1, 3, figsize=(15, 2.1))
 for ax, (name, images) in zip(axes, drawn.items(), strict=True):
     plots.image_grid(images[:30], columns=10, title=name, ax=ax)
 alt = "Three panels, each with three rows of the digits 0 to 9, by GAN, VAE and diffusion."
 plots.show(figure, alt=alt)
 
+
 # %% [markdown]
 # #### Quality against steps · 质量与步数
 #
-# **Predict.** Diffusion can take 200 small steps or few large ones. With fresh noise in each step (DDPM) or without (DDIM): which suffers more when steps are few?
+# **Predict.** Diffusion was trained for 200 small steps, and can take few large ones. With fresh noise in each step (DDPM) or without (DDIM): which suffers more when steps are few?
 
 # %%
 def distance(steps: int, eta: float) -> float:
@@ -731,7 +758,7 @@ def distance(steps: int, eta: float) -> float:
     return frechet_distance(judge.real_features, judge.look(images)[0])
 
 
-counts = (1, 2, 5, 10, 20, 50, 200)
+counts = (1, 2, 5, 10, 20, 50)
 curves = {
     name: [distance(steps, eta) for steps in counts]
     for name, eta in (("DDIM, η = 0", 0.0), ("DDPM, η = 1", 1.0))
@@ -754,17 +781,16 @@ alt = (
 plots.show(figure, alt=alt)
 
 # %% [markdown]
-# *In the picture:* lower is better. The first steps buy most; after some tens, more steps bring little or nothing. Each step is one pass through the network, so time grows with their number, while GAN and VAE need a single pass.
+# *In the picture:* lower is better. The first steps buy most; after some tens, more steps bring little or nothing. Each step is one pass through the network, so time grows with their number, while GAN and VAE need a single pass. Fresh noise helps our small network a little at any number of steps; with large networks on photographs, DDIM is ahead where steps are few (Song et al. 2021, section 5).
 
 # %%
 ddim, ddpm = curves.values()
-claim("DDIM's distance in 1 step over that in 20 steps", ddim[0] / ddim[4], low=1.5)
-claim("DDIM's distance in 20 steps over that in 200", ddim[4] / ddim[6], 0.4, 2.0)
+claim("DDIM's distance in 1 step over that in 20 steps", ddim[0] / ddim[4], low=3)
+claim("DDIM's distance in 20 steps over that in 50", ddim[4] / ddim[5], 0.5, 2.0)
+claim("DDPM's distance over DDIM's, in 20 steps", ddpm[4] / ddim[4], 0.4, 1.05)
 
 # %% tags=["machine"]
-plots.table(
-    {name: {"ms per image": 1000 * value / len(labels)} for name, value in seconds.items()}
-)
+plots.table({name: {"ms per image": 1000 * value / len(labels)} for name, value in seconds.items()})
 
 # %% [markdown]
 # #### From noise to digit · 从噪声到数字
@@ -853,6 +879,7 @@ alt = (
 )
 plots.show(figure, alt=alt)
 
+
 # %% [markdown]
 # *In the picture:* left, how sure the detector is at each cell (bright: sure). Middle: around a centre, several cells claim the same digit. Right: **non-maximum suppression** has kept the best.
 #
@@ -887,9 +914,7 @@ found = {
     "patches of ink + CNN": [by_components(scene, models["digit_cnn"]) for scene in scenes],
 }
 average = {name: average_precision(scenes, boxes) for name, boxes in found.items()}
-plots.table(
-    {name: {"AP at 0.5": a.ap50, "AP at 0.5:0.95": a.ap} for name, a in average.items()}
-)
+plots.table({name: {"AP at 0.5": a.ap50, "AP at 0.5:0.95": a.ap} for name, a in average.items()})
 claim("the detector's average precision at 0.5", average["detector"].ap50, low=0.9)
 claim("the detector's average precision at 0.5:0.95", average["detector"].ap, low=0.7)
 claim(
@@ -897,6 +922,7 @@ claim(
     average["detector"].ap50 - average["patches of ink + CNN"].ap50,
     low=0.3,
 )
+
 
 # %%
 def share_found(boxes, crowded: bool) -> float:
@@ -914,6 +940,7 @@ plots.table(
         for name, boxes in found.items()
     }
 )
+
 
 # %% [markdown]
 # Where digits touch, their ink is one patch, and the baseline takes it for one digit. *In the picture:* what the detector finds (blue, score at least 0.3) and what the patches give (gold).
@@ -938,7 +965,7 @@ show_scenes(
 # 1. Move the score threshold up and down: which way does the point travel on the curve, and why?
 # 2. Suppress never (IoU 1). Which falls, precision or recall?
 # 3. Suppress at every touch (IoU 0), in a scene of six. What is lost now?
-# 4. Make all frames as small as possible. Where does the detector begin to fail?
+# 4. Six digits: make all frames as small as possible, then all as large as possible. Which is harder?
 
 # %%
 DetectorLab()
@@ -951,9 +978,17 @@ DetectorLab()
 # 1. Lower: to the right and down. More digits are found, and more boxes are wrong.
 # 2. Precision: the second and third box on one digit count as wrong.
 # 3. Recall: neighbours that overlap suppress each other.
-# 4. Small digits touch less, and are found; what hurts is crowding more than size.
+# 4. Large ones: six of them have no room, and hide each other. The next cell measures it.
 #
 # </details>
+
+# %%
+by_size = {}
+for side in FRAMES:
+    crowd = [make_scene(test, seed, count=6, frames=(side, side)) for seed in range(30)]
+    by_size[side] = average_precision(crowd, detect(detector, stacked(crowd))).ap50
+small, large = by_size.values()
+claim("average precision of six small digits minus that of six large ones", small - large, low=0)
 
 # %% [markdown]
 # **Sources of 6.2.** Dosovitskiy et al. 2020, *An Image is Worth 16x16 Words*, [arXiv:2010.11929](https://arxiv.org/abs/2010.11929); Ho, Jain & Abbeel 2020, *Denoising Diffusion Probabilistic Models*, [arXiv:2006.11239](https://arxiv.org/abs/2006.11239); Song, Meng & Ermon 2021, *Denoising Diffusion Implicit Models*, [arXiv:2010.02502](https://arxiv.org/abs/2010.02502); Lin et al. 2017, *Focal Loss*, [arXiv:1708.02002](https://arxiv.org/abs/1708.02002); Zhou, Wang & Krähenbühl 2019, *Objects as Points*, [arXiv:1904.07850](https://arxiv.org/abs/1904.07850); Tian et al. 2019, *FCOS*, [arXiv:1904.01355](https://arxiv.org/abs/1904.01355); Lin et al. 2014, *Microsoft COCO*, [arXiv:1405.0312](https://arxiv.org/abs/1405.0312).
@@ -972,7 +1007,11 @@ DetectorLab()
 # %%
 t = torch.arange(RATE // 2) / RATE  # half a second
 high, low = (torch.cos(2 * math.pi * f * t) for f in (5000, 3000))
-claim("largest difference between samples of 5,000 Hz and 3,000 Hz", (high - low).abs().max(), high=1e-2)
+claim(
+    "largest difference between samples of 5,000 Hz and 3,000 Hz",
+    (high - low).abs().max(),
+    high=1e-2,
+)
 
 # %% [markdown]
 # A tone of 3,000 Hz: at these moments both waves have the same values. This is *aliasing*. Only frequencies below half the rate, the *Nyquist frequency* (Shannon 1949), survive sampling; so a recorder filters out all above it first. Telephones sample at 8,000 Hz, and so do we.
@@ -1011,13 +1050,17 @@ claim("largest difference after there and back", (back - chirp).abs().max(), hig
 
 # %%
 filters = audio.mel_filters(BANDS, M, RATE)
+bins = (filters > 0).sum(dim=1).tolist()
+print(f"frequency bins in the lowest band: {bins[0]}, in the highest: {bins[-1]}")
 figure, ax = plt.subplots(figsize=(8, 2.2))
 ax.plot(torch.arange(M // 2 + 1) * RATE / M, filters[::4].T, lw=1.2)
 ax.set(xlabel="frequency, Hz", ylabel="weight", xlim=(0, RATE / 2), ylim=(0, 1.05))
-plots.show(figure, alt="Ten triangles between 0 and 4,000 Hz, narrow at the left, wide at the right.")
+plots.show(
+    figure, alt="Ten triangles between 0 and 4,000 Hz, narrow at the left, wide at the right."
+)
 
 # %% [markdown]
-# *In the picture:* every fourth of the 40 bands. On the left a band holds one or two frequency bins, on the right seven: fine where the ear is fine.
+# *In the picture:* every fourth of the 40 bands: narrow on the left, wide on the right; fine where the ear is fine.
 
 # %% [markdown]
 # ### A voice from a source and filters · 声源与滤波器
@@ -1097,7 +1140,9 @@ for path in torch.cartesian_prod(*[torch.arange(3)] * 5):
 frames, target, length = torch.tensor([5]), torch.tensor([[1, 2]]), torch.tensor([2])
 ours = ctc_loss(p, frames, target, length)
 theirs = F.ctc_loss(p.transpose(0, 1), target, frames, length, reduction="none")
-claim("our loss less that of all 243 paths, one by one", abs(float(ours) + math.log(total)), high=1e-5)
+claim(
+    "our loss less that of all 243 paths, one by one", abs(float(ours) + math.log(total)), high=1e-5
+)
 claim("our loss less torch's", (ours - theirs).abs(), high=1e-5)
 
 # %% [markdown]
@@ -1112,7 +1157,9 @@ longest = max(test, key=lambda utterance: len(utterance.line.digits))
 one = batch([longest.sound])
 with torch.no_grad():
     log_probs = recogniser(one.mel(), one.frames)[0][0]
-print("said", longest.line.digits, "· heard", "".join(LABELS[label] for label in ctc.greedy(log_probs)))
+path = "".join(LABELS[label] for label in log_probs.argmax(dim=1))
+heard = "".join(LABELS[label] for label in ctc.greedy(log_probs))
+print(f"said {longest.line.digits}; path {path}; heard {heard}")
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 2.6))
@@ -1130,7 +1177,11 @@ plots.show(figure, alt="Probabilities of labels by frame: mostly blank, one shor
 
 # %%
 labels, found = ctc.beam_search(log_probs, width=8)
-print("beam search:", "".join(LABELS[label] for label in labels), f"with probability {math.exp(found):.2f}")
+print(
+    "beam search:",
+    "".join(LABELS[label] for label in labels),
+    f"with probability {math.exp(found):.2f}",
+)
 
 # %% [markdown]
 # ### How well does it hear? · 词错误率
@@ -1155,12 +1206,17 @@ def template_error(snr) -> float:
 
 rates = {snr: (error_at(recogniser, test, snr), template_error(snr)) for snr in RATIOS}
 rows = {"clean" if snr is None else f"{snr} dB": pair for snr, pair in rates.items()}
-plots.table({name: dict(zip(("CTC", "templates, told the borders"), pair, strict=True)) for name, pair in rows.items()})
+plots.table(
+    {
+        name: dict(zip(("CTC", "templates, told the borders"), pair, strict=True))
+        for name, pair in rows.items()
+    }
+)
 
 # %%
 claim("word error rate of CTC, clean", rates[None][0], high=0.05)
 claim("word error rate of CTC at 10 dB", rates[10][0], high=0.15)
-claim("templates' error rate less CTC's at 5 dB", rates[5][1] - rates[5][0], low=0.1)
+claim("templates' error rate less CTC's at 5 dB", rates[5][1] - rates[5][0], low=0.2)
 
 # %% [markdown]
 # ### Text to speech · 语音合成
@@ -1182,14 +1238,20 @@ print({steps: f"{error:.3f}" for steps, error in errors.items()})
 claim("error after 30 steps over error after none", errors[30] / errors[0], high=0.6)
 
 # %%
-mels = {"the voice": batch([said["high"].sound]).mel()[0], "the model": say_mel(speaker, [said["high"].line])[0]}
+mels = {
+    "the voice": batch([said["high"].sound]).mel()[0],
+    "the model": say_mel(speaker, [said["high"].line])[0],
+}
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.6), sharey=True)
 for ax, (name, mel) in zip(axes, mels.items(), strict=True):
     ax.imshow(mel.T, extent=(0, len(mel) * HOP / RATE, 0, BANDS), **shown)
     ax.set(xlabel=f"time, s ({name})")
 axes[0].set_ylabel("mel band")
-plots.show(figure, alt="Spectrograms of two, seven, zero by the voice and by the model; the same shapes.")
+plots.show(
+    figure, alt="Spectrograms of two, seven, zero by the voice and by the model; the same shapes."
+)
 display(Audio(to_sound(mels["the model"]).numpy(), rate=RATE))
+
 
 # %% [markdown]
 # *In the picture:* the same words and formants; the model's hisses are smooth where the voice's are grainy, since it learned the mean of many.
@@ -1209,10 +1271,12 @@ def mean_words() -> dict[str, torch.Tensor]:
     return means
 
 
-means, lines = mean_words(), [utterance.line for utterance in test[:40]]
+judged = spoken(40, speakers=20, seed=2_000_003)  # other people again
+means, lines = mean_words(), [utterance.line for utterance in judged]
 pause = torch.full((12, BANDS), math.log(audio.FLOOR))
 average = [torch.cat([pause, *(means[digit] for digit in line.digits), pause]) for line in lines]
-true_mels = [batch([utterance.sound]).mel()[0] for utterance in test[:40]]
+true_mels = [batch([utterance.sound]).mel()[0] for utterance in judged]
+
 
 # %%
 def understood(mels) -> float:
@@ -1227,6 +1291,9 @@ shares = {
 }
 plots.table({name: {"words understood": share} for name, share in shares.items()})
 claim("share of the model's words that the recogniser understands", shares["the model"], low=0.95)
+
+# %% [markdown]
+# The baseline is understood better: a mean word is everyone's most typical word. But it has one voice and one speed, and cannot say it as the speaker asked for would; the model can.
 
 # %% [markdown]
 # ### Real people · 真人录音
@@ -1247,7 +1314,8 @@ if REAL:
         right = [named.name(batch([r.sound]).mel()[0]) == r.digit for r in asked]
         ours = recognise(recogniser, batch([np.pad(r.sound, 1200) for r in asked]))
         print(f"templates of the same people: {np.mean(right):.1%} of {len(asked)} right")
-        print(f"our recogniser: {np.mean([a == r.digit for a, r in zip(ours, asked, strict=True)]):.1%}")
+        same = [a == r.digit for a, r in zip(ours, asked, strict=True)]
+        print(f"our recogniser: {np.mean(same):.1%}")
 
 # %% [markdown]
 # **Train it anew.** Three steps, to see that it runs; `make models NAME=digit_recogniser` takes all of them.
