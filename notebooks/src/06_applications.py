@@ -28,22 +28,34 @@
 # %%
 import math
 import time
+
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
+import torch.nn.functional as F
+from IPython.display import Audio, display
 from matplotlib.font_manager import FontProperties
+from scipy import signal
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from tokenizers import Tokenizer, pre_tokenizers, trainers
 from tokenizers import models as tokenizer_models
 from torch import nn
-from bigmodel_lib import plots
+
+from bigmodel_lib import audio, plots
+from bigmodel_lib.cached import vision
 from bigmodel_lib.cached.language import LanguageGPT, NumberTranslator
+from bigmodel_lib.cached.speech import RATIOS, DigitRecogniser, DigitSpeaker, error_at, spoken
 from bigmodel_lib.claims import claim
 from bigmodel_lib.data import numbers
 from bigmodel_lib.data.catalogue import DATASETS
-from bigmodel_lib.data.download import is_cached
+from bigmodel_lib.data.digits import load_digits, shrink
+from bigmodel_lib.data.download import DownloadError, is_cached
+from bigmodel_lib.data.scenes import FRAMES, held_out_scenes, make_scene, stacked
 from bigmodel_lib.data.sentiment import Clause, Review, reviews
+from bigmodel_lib.data.spoken_digits import load_spoken_digits
 from bigmodel_lib.data.sst2 import load_sst2
 from bigmodel_lib.data.text import (
     bits_per_character,
@@ -51,9 +63,15 @@ from bigmodel_lib.data.text import (
     language_reference,
     split_paragraphs,
 )
+from bigmodel_lib.data.voice import RATE, Line, Speaker, resonator, speak
 from bigmodel_lib.data.words import Words
+from bigmodel_lib.detection import average_precision, by_components, matches
 from bigmodel_lib.device import seed_everything
-from bigmodel_lib.models import bpe
+from bigmodel_lib.metrics import GeneratorJudge, frechet_distance
+from bigmodel_lib.models import bpe, ctc
+from bigmodel_lib.models.boxes import iou, non_maximum_suppression
+from bigmodel_lib.models.ctc import collapse, ctc_loss
+from bigmodel_lib.models.detector import candidates, decode, detect
 from bigmodel_lib.models.ngram import KneserNey
 from bigmodel_lib.models.rnn import GRU
 from bigmodel_lib.models.sampling import (
@@ -65,37 +83,9 @@ from bigmodel_lib.models.sampling import (
     next_logits,
 )
 from bigmodel_lib.models.sequence import SequenceClassifier
+from bigmodel_lib.models.templates import Templates
 from bigmodel_lib.plots.fonts import font_for
 from bigmodel_lib.training.classifier import ClassifierSettings, StreamRun
-from bigmodel_lib.training.text import token_nats
-from bigmodel_lib.training.translation import (
-    TranslationMemory,
-    draw_numbers,
-    exact_match,
-    text_translator,
-)
-from bigmodel_lib.widgets import SamplerLab, TranslatorLab
-from sklearn.neighbors import KNeighborsClassifier
-from bigmodel_lib.cached import vision
-from bigmodel_lib.data.digits import load_digits, shrink
-from bigmodel_lib.data.scenes import FRAMES, held_out_scenes, make_scene, stacked
-from bigmodel_lib.detection import average_precision, by_components, matches
-from bigmodel_lib.metrics import GeneratorJudge, frechet_distance
-from bigmodel_lib.models.boxes import iou, non_maximum_suppression
-from bigmodel_lib.models.detector import candidates, decode, detect
-from bigmodel_lib.widgets import DenoisingLab, DetectorLab
-import numpy as np
-import torch.nn.functional as F
-from IPython.display import Audio, display
-from scipy import signal
-from bigmodel_lib import audio, plots
-from bigmodel_lib.cached.speech import RATIOS, DigitRecogniser, DigitSpeaker, error_at, spoken
-from bigmodel_lib.data.download import DownloadError
-from bigmodel_lib.data.spoken_digits import load_spoken_digits
-from bigmodel_lib.data.voice import RATE, Line, Speaker, resonator, speak
-from bigmodel_lib.models import ctc
-from bigmodel_lib.models.ctc import collapse, ctc_loss
-from bigmodel_lib.models.templates import Templates
 from bigmodel_lib.training.speech import (
     BANDS,
     HOP,
@@ -108,7 +98,20 @@ from bigmodel_lib.training.speech import (
     word_mels,
 )
 from bigmodel_lib.training.synthesis import say_mel, to_sound
-from bigmodel_lib.widgets import SpectrogramLab
+from bigmodel_lib.training.text import token_nats
+from bigmodel_lib.training.translation import (
+    TranslationMemory,
+    draw_numbers,
+    exact_match,
+    text_translator,
+)
+from bigmodel_lib.widgets import (
+    DenoisingLab,
+    DetectorLab,
+    SamplerLab,
+    SpectrogramLab,
+    TranslatorLab,
+)
 
 seed_everything(0)
 torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
