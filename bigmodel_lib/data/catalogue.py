@@ -56,7 +56,8 @@ DATASETS: dict[str, tuple[RemoteFile, ...]] = {
         ("https://files.grouplens.org/datasets/movielens/",),
         "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229 4924029 ml-100k.zip",
     ),
-    # GLUE's own address, and its hash as counted from that file.
+    # GLUE's own address; hash and size as in TensorFlow Datasets' record of it
+    # (tensorflow_datasets/url_checksums/glue.txt).
     "sst-2": _files(
         "sst-2",
         ("https://dl.fbaipublicfiles.com/glue/data/",),

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.collections import LineCollection
-from matplotlib.patheffects import withStroke
 
 from bigmodel_lib.data.scenes import CANVAS
 from bigmodel_lib.language import _
@@ -66,8 +65,8 @@ class DetectorLabPicture:
             ax.add_collection(LineCollection([], colors=colour, linestyles=dash, linewidths=width))
             for colour, dash, width in styles
         )
-        halo = [withStroke(linewidth=2, foreground="black")]
-        style = {"fontsize": 8, "va": "bottom", "path_effects": halo, "clip_on": True}
+        dark = {"facecolor": "black", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        style = {"fontsize": 9, "va": "bottom", "bbox": dark, "clip_on": True}
         self._names = [ax.text(0, 0, "", **style) for _name in range(NAMED)]
         boxes = (self._truth, self._wrong, self._right)
         self.canvas.moving(self._image, *boxes, *self._names, self._title)
