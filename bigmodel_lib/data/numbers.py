@@ -8,6 +8,7 @@ stands for it), 十 for 一十 at the very beginning only, and one 零 for the z
 digits, but for none at the end of a group of four: 一百零五, 一百五十, 一万零五十, 一百万五千.
 """
 
+import math
 import re
 import zlib
 
@@ -90,6 +91,29 @@ def from_english(text: str) -> int:
             size = {name: size for size, name in THOUSANDS.items()}.get(word, 0)
             total, group = total + group * size, 0
     return _only_if_written_so(total + group, to_english, text)
+
+
+def powers(text: str) -> list[int]:
+    """The power of ten that each English word stands for, or counts.
+
+    "twenty-five thousand six" is 4 3 3 0: two ten thousands, five thousands, a thousand, six ones.
+
+    Raises:
+        ValueError: a text that `to_english` does not write.
+    """
+    from_english(text)
+    group, above, found = 0, 0, []
+    for word in reversed(re.split(r"[ -]", text)):
+        if word in THOUSANDS.values():
+            group = {name: round(math.log10(size)) for size, name in THOUSANDS.items()}[word]
+            above, power = 0, group
+        elif word == "hundred":
+            above = power = 2
+            power += group
+        else:
+            power = group + above + (word in TENS)
+        found.append(power)
+    return found[::-1]
 
 
 # --- Chinese

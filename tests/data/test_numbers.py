@@ -1,5 +1,7 @@
 """Number words: known cases, both ways for any number, and nothing else accepted."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,3 +146,25 @@ def test_one_in_ten_is_held_out_of_every_length():
 
 def test_every_token_is_there_once():
     assert len(set(VOCABULARY)) == len(VOCABULARY) == 4 + 20 + 8 + 8 + 4 + 10 + 3 + 2
+
+
+@pytest.mark.parametrize("n", [0, 7, 15, 40, 45, 100, 119, 342, 25_006, 1_203_040, 987_654_321])
+def test_words_times_their_powers_of_ten_make_the_number(n):
+    text = numbers.to_english(n)
+    words = re.split("[ -]", text)
+    powers = numbers.powers(text)
+    values = [
+        numbers.ONES.index(w) if w in numbers.ONES else numbers.TENS.index(w) + 2 for w in words
+        if w in numbers.ONES or w in numbers.TENS
+    ]  # fmt: skip
+    counted = [
+        p for w, p in zip(words, powers, strict=True) if w in numbers.ONES or w in numbers.TENS
+    ]
+    assert sum(v * 10**p for v, p in zip(values, counted, strict=True)) == n
+    assert len(powers) == len(words)
+
+
+def test_powers_of_the_units_themselves():
+    assert numbers.powers("two hundred million three hundred thousand") == [8, 8, 6, 5, 5, 3]
+    with pytest.raises(ValueError, match="as to_english writes it"):
+        numbers.powers("hundred two")
