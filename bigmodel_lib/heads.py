@@ -29,10 +29,11 @@ def previous_token(pattern: Tensor) -> Tensor:
 
 
 def prefix_matching(pattern: Tensor, periods: Tensor) -> Tensor:
-    """Weight on the token that followed the present one when it last occurred.
+    """Weight on tokens that followed the present one wherever it has occurred before.
 
-    On sequences that repeat after R tokens, query t ≥ R looks at key t - R + 1. The mean over all
-    these queries -- prefix matching in Olsson et al. 2022, arXiv:2209.11895.
+    On sequences that repeat after R tokens, query t ≥ R looks at keys t - R + 1, t - 2R + 1, …
+    Summed over these keys, the mean over these queries -- the prefix-matching score of Olsson et
+    al. 2022, arXiv:2209.11895.
 
     Args:
         pattern: weights (B, H, T, T).
@@ -48,11 +49,11 @@ def prefix_matching(pattern: Tensor, periods: Tensor) -> Tensor:
     B, _, T, _ = pattern.shape
     if periods.shape != (B,) or not ((periods >= 1) & (periods < T)).all():
         raise ValueError(f"need periods ({B},) in 1 … {T - 1}, got {periods.tolist()}")
-    t = torch.arange(T, device=pattern.device)
-    sought = (t - periods[:, None] + 1)[:, None, :, None]  # (B, 1, T, 1), the key of each query
-    weight = pattern.gather(3, sought.clamp(min=0).expand(-1, pattern.shape[1], -1, -1))[..., 0]
-    repeats = (t >= periods[:, None])[:, None].to(pattern)  # (B, 1, T)
-    return (weight * repeats).sum(dim=(0, 2)) / repeats.sum()
+    t, R = torch.arange(T, device=pattern.device), periods[:, None, None]
+    ago = t[:, None] - t + 1  # (T, T): how long before the query the key's predecessor stood
+    sought = (ago % R == 0) & (ago > 0) & (t > 0)  # (B, T, T); key 0 has no predecessor
+    queries = (t >= periods[:, None]).sum()
+    return (pattern * sought[:, None]).sum(dim=(0, 2, 3)) / queries
 
 
 def copying(model: AttentionOnly, layer: int, head: int) -> float:

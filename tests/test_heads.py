@@ -32,11 +32,17 @@ def test_perfect_induction_head():
     assert_close(found, torch.tensor([1.0, 0.0, float(queries[1] / queries.sum())]))
 
 
-def test_uniform_attention_scores_the_chance_of_one_key():
+def test_uniform_attention_scores_the_share_of_such_keys():
     pattern = torch.ones(T, T).tril() / torch.arange(1, T + 1)[:, None]
-    expected = (1 / torch.arange(6.0, T + 1)).mean()
-    found = prefix_matching(pattern.expand(1, 1, T, T), torch.tensor([5]))
+    keys = {t: [s for s in range(1, t + 1) if (t - s + 1) % 3 == 0] for t in range(3, T)}
+    expected = torch.tensor([len(found) / (t + 1) for t, found in keys.items()]).mean()
+    found = prefix_matching(pattern.expand(1, 1, T, T), torch.tensor([3]))
     assert_close(found, expected[None])
+
+
+def test_any_earlier_occurrence_counts():
+    first = looking_at([t % 3 + 1 for t in range(T)])  # what followed the very first occurrence
+    assert_close(prefix_matching(first.expand(1, 1, T, T), torch.tensor([3])), torch.ones(1))
 
 
 def test_shapes_are_checked():

@@ -45,7 +45,8 @@ class RepeatRecipe(Recipe):
         """The model before training, and the empty table of its history."""
         s = self.settings
         model = AttentionOnly(len(LETTERS), T=s["T"], **s["sizes"])
-        columns = ("early", "late", *head_names(model))
+        scores = [f"{what} {name}" for what in ("previous", "prefix") for name in head_names(model)]
+        columns = ("early", "late", *scores)
         return Observed(model, s["training"]["schedule"], s["every"], columns)
 
     def run(self, model: nn.Module, vocabulary: None) -> RepeatRun:

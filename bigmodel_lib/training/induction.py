@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bigmodel_lib.data.repeats import repeated_sequences
-from bigmodel_lib.heads import prefix_matching
+from bigmodel_lib.heads import prefix_matching, previous_token
 from bigmodel_lib.models.attention_only import AttentionOnly
 from bigmodel_lib.patching import record
 from bigmodel_lib.training.run import Run
@@ -77,7 +77,8 @@ class RepeatRun(Run):
     """Minimises the cross-entropy of the next letter, on repeated sequences drawn anew.
 
     Each record holds the loss in nats a letter; that of letters 5 to 8, where nothing repeats
-    yet (early), and of the last 8 (late); and of each head its `prefix_matching`.
+    yet (early), and of the last 8 (late); and of each head, "prefix 1.0" say, its score in
+    `prefix_matching`, and in `previous_token`, "previous 1.0".
 
     Args:
         observed: an `AttentionOnly`, with columns among the names of a record.
@@ -117,9 +118,12 @@ class RepeatRun(Run):
 
     def _values(self, losses: Tensor, patterns: dict[str, Tensor], periods: Tensor):
         values = {"loss": losses.mean(), "early": early(losses), "late": late(losses)}
-        scores = [prefix_matching(patterns[name], periods) for name in self.layers]
-        names = head_names(self.observed.model)
-        return values | dict(zip(names, torch.cat(scores).unbind(), strict=True))
+        seen, names = [patterns[name] for name in self.layers], head_names(self.observed.model)
+        prefix = torch.cat([prefix_matching(pattern, periods) for pattern in seen])
+        previous = torch.cat([previous_token(pattern) for pattern in seen])
+        for name, a, b in zip(names, prefix, previous, strict=True):
+            values |= {f"prefix {name}": a, f"previous {name}": b}
+        return values
 
 
 def letter_losses(model: nn.Module, ids: Tensor) -> Tensor:

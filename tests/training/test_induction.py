@@ -12,19 +12,19 @@ from bigmodel_lib.training.induction import (
     RepeatRun,
     RepeatSettings,
     early,
-    head_names,
     late,
     letter_losses,
 )
 
 V, T, STEPS, EVERY = 23, 19, 6, 2
+COLUMNS = ("early", "late", "prefix 1.0", "previous 0.0")
 SMALL = RepeatSettings(batch_size=2, shortest=8, longest=11)
 
 
 def small_run(seed=0) -> RepeatRun:
     torch.manual_seed(0)
     model = AttentionOnly(V, 14, 1, 2, T)
-    observed = Observed(model, STEPS, EVERY, ("early", "late", *head_names(model)))
+    observed = Observed(model, STEPS, EVERY, COLUMNS)
     return RepeatRun(observed, T, settings=SMALL, seed=seed)
 
 
@@ -34,8 +34,8 @@ def test_the_table_holds_the_means_of_the_history():
         pass
     table = run.observed.history
     assert table["step"].tolist() == [1, 3, 5]
-    assert list(table) == ["step", "early", "late", "0.0", "1.0"]
-    for name in ("early", "late", "0.0", "1.0"):
+    assert list(table) == ["step", *COLUMNS]
+    for name in COLUMNS:
         expected = run.history[name].unflatten(0, (-1, EVERY)).mean(1).float()
         assert_close(table[name], expected)
 
