@@ -141,3 +141,12 @@ def test_weights_of_every_attention_with_the_output_as_it_is():
 def test_a_model_without_attention_is_refused():
     with pytest.raises(ValueError, match="Linear has none"), record_attention(nn.Linear(2, 2)):
         pass
+
+
+def test_what_the_head_said_itself_is_left_alone(model, runs):
+    """A record that comes before the patch keeps what it was given, not what became of it."""
+    ids, before, _ = runs[0]
+    edit = in_head(1, torch.zeros(()))
+    with record(model, HEADS[0]) as kept, patch(model, {HEADS[0]: edit}):
+        model(ids)
+    assert torch.equal(kept[HEADS[0]], before[HEADS[0]])
