@@ -1,6 +1,5 @@
 """What the chapters have checked, read from the executed notebooks themselves."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from bigmodel_lib.chapters import Section
 
 # What `claims.claim` prints
 LINE = re.compile(r"^✓ (.+): measured (\S+), claimed (.+)$", re.MULTILINE)
-RANGE = re.compile(r"(?:exactly|at (least|most)) (\S+)|(\S+) to (\S+)")
 
 
 @dataclass(frozen=True)
@@ -33,23 +31,6 @@ class Checked:
     def exact(self) -> bool:
         """Whether one value alone makes it true."""
         return self.claimed.startswith("exactly ")
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The lowest and the highest value that make it true; ±∞ where there is no bound."""
-        side, bound, low, high = RANGE.fullmatch(self.claimed).groups()
-        low = -math.inf if side == "most" else number(low or bound)
-        return low, math.inf if side == "least" else number(high or bound)
-
-    @property
-    def margin(self) -> float:
-        """How far the measurement is from being false, as a share of the bound or of itself.
-
-        min over both bounds b of |value − b| / max(|value|, |b|): 0 on the bound, near 1 far away.
-        """
-        value = number(self.value)
-        finite = [bound for bound in self.bounds if math.isfinite(bound)]
-        return min(abs(value - b) / (max(abs(value), abs(b)) or 1.0) for b in finite)
 
 
 def checked(cells: Iterable[tuple[Mapping[str, Any], Section]]) -> list[Checked]:
@@ -79,15 +60,6 @@ def as_markdown(claims: Iterable[Checked]) -> str:
     if not rows:
         raise ValueError("need at least one claim for a table, got none")
     return "\n".join(["| statement | measured | claimed | section |", "|---|--:|---|---|", *rows])
-
-
-def number(text: str) -> float:
-    """A number as a claim prints it, such as 2,025,600 or 3.2e-07.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return float(text.replace(",", ""))
 
 
 def _printed(cell: Mapping[str, Any]) -> str:
