@@ -32,6 +32,7 @@ LEVELS = {
     "metrics": 2,
     "plots": 3,
     "serve": 3,
+    "train_gpt": 3,
     "widgets": 4,
     "__main__": 5,
 }
