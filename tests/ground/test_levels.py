@@ -26,6 +26,7 @@ LEVELS = {
     "counting": 2,
     "power_law": 2,
     "growth": 2,
+    "isoflop": 2,
     "scaling": 2,
     "deployment": 2,
     "detection": 2,
