@@ -9,6 +9,7 @@ from bigmodel_lib.widgets.gan_lab import GANLab
 from bigmodel_lib.widgets.model_builder import ModelBuilder
 from bigmodel_lib.widgets.optimizer_race import OptimizerRace
 from bigmodel_lib.widgets.pipeline_lab import PipelineLab
+from bigmodel_lib.widgets.resource_calculator import ResourceCalculator
 from bigmodel_lib.widgets.sampler_lab import SamplerLab
 from bigmodel_lib.widgets.scaling_lab import ScalingLab
 from bigmodel_lib.widgets.spectrogram_lab import SpectrogramLab
@@ -25,6 +26,7 @@ __all__ = [
     "ModelBuilder",
     "OptimizerRace",
     "PipelineLab",
+    "ResourceCalculator",
     "SamplerLab",
     "ScalingLab",
     "SpectrogramLab",

@@ -24,6 +24,7 @@ LEVELS = {
     "report_card": 1,
     "gallery": 1,
     "counting": 2,
+    "costs": 2,
     "power_law": 2,
     "growth": 2,
     "isoflop": 2,
