@@ -1,5 +1,6 @@
 """Explorers: pictures that follow the reader's hand."""
 
+from bigmodel_lib.widgets.adversarial_lab import AdversarialLab
 from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
 from bigmodel_lib.widgets.backprop_stepper import BackpropStepper
 from bigmodel_lib.widgets.denoising_lab import DenoisingLab
@@ -18,6 +19,7 @@ from bigmodel_lib.widgets.vae_lab import VAELab
 
 __all__ = [
     "GAN1D",
+    "AdversarialLab",
     "AttentionExplorer",
     "BackpropStepper",
     "DenoisingLab",

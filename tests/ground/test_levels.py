@@ -23,6 +23,7 @@ LEVELS = {
     "claims": 2,
     "report_card": 1,
     "gallery": 1,
+    "attacks": 2,
     "counting": 2,
     "costs": 2,
     "power_law": 2,
