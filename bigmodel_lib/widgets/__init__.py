@@ -1,5 +1,6 @@
 """Explorers: pictures that follow the reader's hand."""
 
+from bigmodel_lib.widgets.adversarial_lab import AdversarialLab
 from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
 from bigmodel_lib.widgets.backprop_stepper import BackpropStepper
 from bigmodel_lib.widgets.denoising_lab import DenoisingLab
@@ -9,6 +10,7 @@ from bigmodel_lib.widgets.gan_lab import GANLab
 from bigmodel_lib.widgets.model_builder import ModelBuilder
 from bigmodel_lib.widgets.optimizer_race import OptimizerRace
 from bigmodel_lib.widgets.pipeline_lab import PipelineLab
+from bigmodel_lib.widgets.resource_calculator import ResourceCalculator
 from bigmodel_lib.widgets.sampler_lab import SamplerLab
 from bigmodel_lib.widgets.scaling_lab import ScalingLab
 from bigmodel_lib.widgets.spectrogram_lab import SpectrogramLab
@@ -17,6 +19,7 @@ from bigmodel_lib.widgets.vae_lab import VAELab
 
 __all__ = [
     "GAN1D",
+    "AdversarialLab",
     "AttentionExplorer",
     "BackpropStepper",
     "DenoisingLab",
@@ -25,6 +28,7 @@ __all__ = [
     "ModelBuilder",
     "OptimizerRace",
     "PipelineLab",
+    "ResourceCalculator",
     "SamplerLab",
     "ScalingLab",
     "SpectrogramLab",

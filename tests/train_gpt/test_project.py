@@ -1,0 +1,136 @@
+"""From text to sampling in a folder: interrupted, continued, refused, killed."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bigmodel_lib.models.sampling import GREEDY, Sampler
+from bigmodel_lib.train_gpt import Plan, Project, ProjectError
+from bigmodel_lib.train_gpt.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = Plan(
+    V=280, T=13, L=2, D=16, H=2, dropout=0.1, steps=40, batch_size=3, save_every=10, warmup=4
+)
+TEXT = "\n".join(f"{n} and {n + 1} make {2 * n + 1}; 数字." for n in range(200))
+
+
+def weights(project):
+    return {name: value.clone() for name, value in project.model.state_dict().items()}
+
+
+def finish(project):
+    for _ in project.steps():
+        pass
+    return project
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that nothing disturbed."""
+    return finish(Project(tmp_path_factory.mktemp("whole"), TEXT, SMALL))
+
+
+def test_goes_on_to_the_very_weights_of_an_undisturbed_training(whole, tmp_path):
+    interrupted = Project(tmp_path, TEXT, SMALL)
+    for record in interrupted.steps():
+        if record.step == 27:  # seven steps after the last checkpoint
+            break
+    again = Project(tmp_path, TEXT)
+    assert (again.run.step, again.plan) == (20, SMALL)
+    torch.testing.assert_close(weights(finish(again)), weights(whole), rtol=0, atol=0)
+
+
+def test_learns_and_measures_on_what_it_never_trained_on(whole, tmp_path):
+    untrained = Project(tmp_path, TEXT, SMALL)
+    assert whole.train_text + whole.test_text == TEXT
+    assert whole.measure() < untrained.measure() - 0.3
+    assert whole.measure(50) != whole.measure()
+
+
+def test_a_finished_training_takes_no_more_steps(whole):
+    assert list(Project(whole.folder, TEXT).steps()) == []
+
+
+def test_writes_behind_the_prompt_and_the_same_again(whole):
+    text = whole.write("数字 1", 12, Sampler(temperature=1.0), seed=3)
+    assert text.startswith("数字 1")
+    assert text == whole.write("数字 1", 12, Sampler(temperature=1.0), seed=3)
+    assert text != whole.write("数字 1", 12, Sampler(temperature=1.0), seed=4)
+    assert len(whole.tokenizer.encode(whole.write("1", 30, GREEDY)).ids) > 13  # beyond its window
+    assert whole.model.training
+    with pytest.raises(ValueError, match="at least one character"):
+        whole.write("", 3, GREEDY)
+
+
+def test_refuses_another_plan_another_text_and_too_little_of_it(whole, tmp_path):
+    with pytest.raises(ProjectError, match="need a plan for a new training"):
+        Project(tmp_path / "new", TEXT)
+    with pytest.raises(ProjectError, match="holds another plan"):
+        Project(whole.folder, TEXT, replace(SMALL, D=32))
+    with pytest.raises(ProjectError, match="another text"):
+        Project(whole.folder, TEXT + "!")
+    with pytest.raises(ProjectError, match="more than T=13 tokens"):
+        Project(tmp_path, "short", SMALL)
+
+
+# --- the command
+
+
+def command(folder, *options):
+    return [sys.executable, "-m", "bigmodel_lib.train_gpt", str(folder), "--threads", "1", *options]
+
+
+def test_killed_the_command_goes_on_from_its_checkpoint(tmp_path):
+    plan, text = tmp_path / "plan.json", tmp_path / "text.txt"
+    replace(SMALL, steps=4000, save_every=20).write(plan)
+    text.write_text(TEXT, encoding="utf-8")
+    folder, options = tmp_path / "gpt", ("--plan", str(plan), "--text", str(text))
+    process = subprocess.Popen(command(folder, *options), cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        while not (folder / "run.safetensors").exists():
+            assert process.poll() is None, "ended before its first checkpoint"
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    again = Project(folder, TEXT)
+    killed_at = again.run.step
+    assert 20 <= killed_at < 4000
+    assert killed_at % 20 == 0
+    assert next(again.steps()).step == killed_at + 1
+
+
+def test_the_command_trains_measures_and_writes(tmp_path, capsys):
+    plan, text = tmp_path / "plan.json", tmp_path / "text.txt"
+    SMALL.write(plan)
+    text.write_text(TEXT, encoding="utf-8")
+    folder, options = str(tmp_path / "gpt"), ["--text", str(text), "--device", "cpu"]
+    threads = ["--threads", str(torch.get_num_threads())]
+    assert main([folder, *options, *threads, "--plan", str(plan)]) == 0
+    assert "40 steps, held-out text: " in capsys.readouterr().out
+    assert main([folder, *options, *threads, "--write", "1 and", "--tokens", "5"]) == 0
+    assert capsys.readouterr().out.startswith("1 and")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--text", "nowhere.txt"], "nowhere.txt"),
+        (["--plan", "nowhere.json"], "is not a plan"),
+        (["--write", "x"], "need a plan for a new training"),
+        (["--device", "abacus"], "need a device"),
+    ],
+)
+def test_the_command_says_what_is_wrong_and_makes_nothing(options, message, tmp_path, capsys):
+    folder = tmp_path / "gpt"
+    threads = ["--threads", str(torch.get_num_threads())]
+    assert main([str(folder), *threads, *options]) == 1
+    assert message in capsys.readouterr().err
+    assert not folder.exists()

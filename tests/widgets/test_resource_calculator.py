@@ -1,0 +1,102 @@
+"""ResourceCalculator, driven without a kernel over the range of all of its controls."""
+
+import pytest
+
+from bigmodel_lib.costs import DEVICES, PUBLISHED
+from bigmodel_lib.widgets import ResourceCalculator
+from bigmodel_lib.widgets.base import RefusedError
+from bigmodel_lib.widgets.resource_calculator import NAMES, OWN
+from bigmodel_lib.widgets.resource_calculator_picture import ROWS
+from tests.driving import PNG, settle, values_of
+
+CONTROLS = ("preset", *NAMES)
+
+
+@pytest.fixture
+def calculator():
+    return ResourceCalculator(N=1e6, n=1)  # so small a model fits every device
+
+
+@pytest.mark.parametrize("name", [name for name in CONTROLS if name not in ("N", "n", "preset")])
+def test_each_control_over_its_range(calculator, name):
+    seen = set()
+    for value in values_of(calculator.controls[name]):
+        calculator.controls[name].value = value
+        calculator.run()
+        assert bytes(calculator.picture.value).startswith(PNG)
+        seen.add((calculator.summary.value, bytes(calculator.picture.value)))
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("name", ["N", "n"])
+def test_size_and_devices_over_their_range_are_refused_where_they_do_not_fit(name):
+    calculator, answers = ResourceCalculator(N=1e11, n=1024), set()
+    for value in values_of(calculator.controls[name]):
+        calculator.controls[name].value = value
+        training = {key: calculator.controls[key].value for key in NAMES}
+        fits = 16 * training["N"] / training["n"] <= DEVICES[training["device"]].memory
+        answers.add(fits)
+        if fits:
+            calculator.run()
+        else:
+            with pytest.raises(RefusedError, match=r"needs .* at least"):
+                calculator.run()
+    assert answers == {True, False}
+
+
+def test_every_control_is_driven_by_some_test(calculator):
+    assert set(calculator.controls) == set(CONTROLS)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_run_is_met_within_its_tolerance_and_says_so(calculator, name):
+    calculator.controls["preset"].value = name
+    calculator.run()
+    summary = calculator.summary.value
+    assert "published figures met within" in summary
+    worst = float(summary.split("met within ")[1].split("%")[0]) / 100
+    assert worst <= PUBLISHED[name].tolerance + 5e-4
+    calculator.controls["grid"].value += 0.1
+    settle(calculator)
+    assert calculator.controls["preset"].value == OWN
+    assert "published" not in calculator.summary.value
+
+
+def test_a_device_brings_its_watts_and_its_source(calculator):
+    calculator.controls["device"].value = "H100"
+    calculator.run()
+    assert calculator.controls["watts"].value == DEVICES["H100"].watts
+    texts = [lines.get_text() for _own, _value, lines in calculator._picture._rows]
+    assert any(DEVICES["H100"].source in text for text in texts)
+    calculator.controls["price"].value = 5.0
+    calculator.run()
+    assert calculator.controls["watts"].value == DEVICES["H100"].watts
+
+
+def test_each_figure_shows_its_formula_and_source(calculator):
+    calculator.controls["preset"].value = "GPT-3, 175 B"
+    calculator.run()
+    for row, (own, value, lines) in zip(ROWS, calculator._picture._rows, strict=True):
+        figure = getattr(PUBLISHED["GPT-3, 175 B"].training, row.name) / row.unit
+        assert own.get_xdata()[0] == pytest.approx(figure)
+        assert row.limits[0] <= figure <= row.limits[1]
+        assert value.get_text()
+        assert lines.get_text().startswith("= ")
+        assert len(lines.get_text().splitlines()) >= 2
+
+
+def test_what_does_not_fit_turns_red_and_the_picture_stays(calculator):
+    before = bytes(calculator.picture.value)
+    calculator.controls["N"].value = 1e13
+    settle(calculator)
+    assert "needs" in calculator.status.value
+    assert calculator.controls["n"].layout.border
+    assert bytes(calculator.picture.value) == before
+    calculator.controls["N"].value = 1e9
+    settle(calculator)
+    assert calculator.controls["n"].layout.border is None
+
+
+def test_refuses_a_choice_that_names_no_control():
+    with pytest.raises(ValueError, match="need choices in"):
+        ResourceCalculator(gpus=3)
