@@ -28,19 +28,19 @@ class OwnScaling(Records):
         "batch_size": 8,
         "lr": 0.02,  # over √D
         "sizes": [
+            [2, 8, 2],
+            [2, 12, 2],
             [2, 16, 2],
             [2, 24, 2],
             [2, 32, 2],
             [3, 40, 2],
             [3, 56, 4],
             [4, 72, 4],
-            [4, 104, 4],
-            [5, 128, 4],
         ],
         "budgets": [6e10, 1.8e11, 5.4e11, 1.62e12],
         "most": 4.0,  # sizes whose bytes are up to so many times those of the text
-        "fewest": 200,  # steps
-        "beyond": {"FLOPs": 6e12, "size": [4, 104, 4], "seeds": 1},
+        "fewest": 1000,  # steps
+        "beyond": {"FLOPs": 6e12, "size": [4, 80, 4], "seeds": 1},
         "tested": 40_000,
         "seed": 0,
     }
