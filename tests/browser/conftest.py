@@ -114,6 +114,15 @@ class Reader:
         self.page.goto(self.address.format(path=path))
         expect(self.page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=MINUTE)
 
+    def run_widgets(self, chapter: str, *calls: str, sliders: tuple[str, ...]) -> None:
+        """Open the widgets of a chapter, run them, and wait until each slider is there."""
+        self.open_widgets(chapter, *calls)
+        self.run_all()
+        for slider in sliders:
+            expect(self.lab(slider)).to_be_attached(timeout=2 * MINUTE)
+        self.wait_until_idle(MINUTE)
+        assert self.page.locator(".jp-RenderedText[data-mime-type*='stderr']").count() == 0
+
     def open_widgets(self, chapter: str, *calls: str) -> None:
         """Open a notebook of that chapter's imports and of the cells that make these calls.
 
@@ -129,6 +138,21 @@ class Reader:
         path = f"widgets-{Path(chapter).name}"
         nbformat.write(notebook, self.home / path)
         self.open(path)
+
+    def lab(self, slider: str):
+        """The explorer that has a slider of this name."""
+        return self.page.locator(f".jp-OutputArea-output:has(.widget-slider:has-text('{slider}'))")
+
+    def press(self, lab, slider: str, *keys: str) -> None:
+        """Press keys on a slider, and see that the picture follows."""
+        lab.scroll_into_view_if_needed()
+        picture = lab.locator("img.widget-image")
+        before = picture.get_attribute("src")
+        handle = lab.locator(".widget-slider", has_text=slider).locator("[role=slider]")
+        handle.focus()
+        for key in keys:
+            handle.press(key)
+        expect(picture).not_to_have_attribute("src", before)
 
     def run_all(self) -> None:
         self.wait_until_idle(MINUTE)
