@@ -274,6 +274,7 @@ ATTACKS = {
 }
 
 
+# %%
 @torch.no_grad()
 def accuracy(model, images) -> float:
     """Share of the held-out digits that are read right."""
@@ -344,6 +345,7 @@ def member(seed: int) -> DigitCNN:
     return network.eval()
 
 
+# %%
 def turned(images: torch.Tensor, degrees: float) -> torch.Tensor:
     """The pictures, turned about their middle; what comes in at the corners is background."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -361,6 +363,7 @@ with torch.no_grad():
 ANGLES, judged = (0, 15, 30, 45, 60), test.labels[half:]
 
 
+# %%
 @torch.no_grad()
 def judge(angle: float) -> dict[str, tuple[float, float]]:
     """Accuracy and expected calibration error of each answer."""
@@ -456,6 +459,7 @@ losses = [r["loss"] for r in TextRun(reader, ids, settings=settings, keep_every=
 print(f"{500 * 16 * 64 / len(ids):.1f} times through the text, loss {losses[-1]:.2f} nats a byte")
 
 
+# %%
 @torch.no_grad()
 def exposure(prompt: str, code: int) -> float:
     """log₂ of 1000 over the rank of the code behind its prompt."""

@@ -100,6 +100,7 @@ def train(name: str, model: nn.Module) -> nn.Module:
     return model.eval()
 
 
+# %%
 def accuracy(name: str, model: nn.Module) -> float:
     """Share of held-out digits, or next bytes, that are named right."""
     inputs, labels = held_out.images, held_out.labels
@@ -155,6 +156,7 @@ n, RIDGE = 200, (0.0, 0.1)
 WIDTHS = (10, 25, 50, 100, 150, 180, 200, 220, 260, 320, 400, 800, 1600, 3200)
 
 
+# %%
 def errors(N: int, noise: float, seed: int) -> torch.Tensor:
     """Test and training error (2, R) at N features, for each penalty."""
     draw = torch.Generator().manual_seed(seed)
