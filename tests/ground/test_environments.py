@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CONDA_NAME = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+CONDA_NAME = {"torch": "pytorch", "matplotlib": "matplotlib-base", "arch": "arch-py"}
 EXACT = re.compile(r"([A-Za-z0-9._-]+)==([0-9][0-9A-Za-z.]*)")  # no +cpu, no ranges
 
 
