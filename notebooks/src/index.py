@@ -29,9 +29,9 @@
 # | 4 | [Mathematical models and formulas, explained by example](04_mathematics.ipynb) | 数学模型和公式 & 详细讲解 & 举例说明 | with the attention explorer |
 # | 5 | [Project: code and a close reading of it](05_project.ipynb) | 项目实践：代码实例和详细解释说明 | with the GAN lab |
 # | 6 | [Applications](06_applications.ipynb) | 实际应用场景 | with labs for sampling, translation, denoising, detection and sound |
-# | 7 | Where it goes next | 未来应用展望 | to come |
-# | 8 | Summary: trends and challenges | 总结：未来发展趋势与挑战 | to come |
-# | 9 | Appendix: questions and answers | 附录：常见问题与解答 | to come |
+# | 7 | [Where it goes next](07_future.ipynb) | 未来应用展望 | with DrawDigit and the efficiency lab |
+# | 8 | [Summary: trends and challenges](08_summary.ipynb) | 总结：未来发展趋势与挑战 | with the adversarial lab; train your own GPT |
+# | 9 | [Appendix: questions and answers](09_questions.ipynb) | 附录：常见问题与解答 | with the resource calculator and the gallery |
 
 # %% [markdown]
 # ## How to use a chapter · 使用方法
