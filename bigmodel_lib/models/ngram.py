@@ -68,8 +68,17 @@ class KneserNey:
 
     def distribution(self, context: Tokens) -> Tensor:
         """Of every token behind a context: (V,), float64, sums to 1."""
-        tokens = range(self.V)
-        return torch.tensor([self.probability(c, context) for c in tokens], dtype=torch.float64)
+        p, context = torch.full((self.V,), 1 / self.V, dtype=torch.float64), tuple(context)
+        for length in range(min(self.n, len(context) + 1)):
+            ending = context[len(context) - length :]
+            followers = self._tables[length].get(ending)
+            if followers is None:
+                break
+            counts = torch.tensor(list(followers.values()), dtype=torch.float64)
+            p = self.d * len(followers) * p
+            p[list(followers)] += (counts - self.d).clamp(min=0)
+            p /= self._totals[length][ending]
+        return p
 
     def next_logits(self, ids: Tensor) -> Tensor:
         """Tokens so far (B, T) to log probabilities of the next (B, V), as sampling wants them."""
