@@ -24,6 +24,7 @@ LEVELS = {
     "power_law": 2,
     "growth": 2,
     "memory": 2,
+    "compression": 2,
     "scaling": 2,
     "deployment": 2,
     "detection": 2,
