@@ -25,9 +25,11 @@ def factored(linear: nn.Linear, r: int) -> nn.Sequential:
     if not 1 <= r <= min(I, O):
         raise ValueError(f"need a rank from 1 to {min(I, O)}, got {r}")
     u, s, vh = torch.linalg.svd(linear.weight, full_matrices=False)
-    narrow, wide = nn.Linear(I, r, bias=False), nn.Linear(r, O, bias=linear.bias is not None)
+    like = {"device": linear.weight.device, "dtype": linear.weight.dtype}
+    narrow = nn.Linear(I, r, bias=False, **like)
+    wide = nn.Linear(r, O, bias=linear.bias is not None, **like)
     narrow.weight.copy_(vh[:r])
     wide.weight.copy_(u[:, :r] * s[:r])
     if linear.bias is not None:
         wide.bias.copy_(linear.bias)
-    return nn.Sequential(narrow, wide).to(linear.weight.device)
+    return nn.Sequential(narrow, wide)
