@@ -33,6 +33,7 @@ class LoRALinear(nn.Module):
         if not 1 <= r <= most:
             raise ValueError(f"need a rank from 1 to {most}, got {r}")
         self.base = base.requires_grad_(False)
+        self.in_features, self.out_features = base.in_features, base.out_features
         self.factor = 1.0 if alpha is None else alpha / r
         self.A = nn.Parameter(base.weight.new_empty(r, base.in_features))
         self.B = nn.Parameter(base.weight.new_zeros(base.out_features, r))

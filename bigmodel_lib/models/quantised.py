@@ -66,6 +66,8 @@ class Int8Weights(nn.Module):
         self.register_buffer("scale", scale)
         self.bias = layer.bias
         self.conv = _how(layer) if isinstance(layer, nn.Conv2d) else None
+        if self.conv is None:
+            self.in_features, self.out_features = layer.in_features, layer.out_features
 
     @property
     def weight(self) -> Tensor:
@@ -97,6 +99,7 @@ class DynamicInt8Linear(nn.Module):
     def __init__(self, linear: nn.Linear):
         super().__init__()
         q, scale = quantise(linear.weight.detach())
+        self.in_features, self.out_features = linear.in_features, linear.out_features
         self.register_buffer("q", q.t().contiguous())  # (I, O)
         self.register_buffer("scale", scale)
         self.bias = linear.bias

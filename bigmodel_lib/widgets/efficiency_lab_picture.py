@@ -90,12 +90,12 @@ class EfficiencyPicture:
 
     def _build_size(self, field: Field) -> None:
         label = _("file, kB")
-        ax, self._title = self._axes(0.07, (1, 400), label)
+        ax, self._title = self._axes(0.07, (0.5, 400), label)
         ax.set_xticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
         for precision, (marker, colour) in STYLES.items():
             rows = [i for i, name in enumerate(field.precision) if name == precision]
             points = field.bytes[rows] / 1000, percent(field.wrong[rows])
-            ax.plot(*points, marker, color=colour, ms=4, alpha=0.55, mew=0, label=precision)
+            ax.plot(*points, marker, color=colour, ms=4, alpha=0.75, mew=0, label=precision)
         best = field.bytes[field.front] / 1000, percent(field.wrong[field.front])
         ax.step(*best, where="post", color="black", lw=1.2, label=_("best trade-offs"))
         (self._here,) = ax.plot([], [], "o", mfc="none", mec=ORANGE, mew=3, ms=13)
@@ -111,7 +111,7 @@ class EfficiencyPicture:
         (self._original,) = ax.plot(
             [], [], color="black", lw=1, ls="--", label=_("16 channels, uncompressed")
         )
-        ax.legend(loc="upper left", fontsize=8, frameon=False)
+        ax.legend(loc="lower right", fontsize=8, frameon=False, markerscale=0.6)
         self.canvas.moving(self._tried, self._original, self._now, self._time_title)
 
     def draw(self, view: EfficiencyView) -> str:

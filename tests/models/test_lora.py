@@ -94,6 +94,13 @@ def test_a_transformer_takes_it_and_gives_it_back():
     torch.testing.assert_close(net(x), changed)
 
 
+def test_every_layer_of_a_transformer():
+    net, x = DigitViT(D=8, H=2, L=1), torch.randn(2, 1, 28, 28)
+    before = net(x)
+    assert len(add_lora(net, 1)) == 6
+    assert torch.equal(net(x), before)
+
+
 def test_a_context_sees_the_correction():
     # cross-attention takes its weight apart instead of calling the layer
     torch.manual_seed(0)

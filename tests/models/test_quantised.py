@@ -13,6 +13,7 @@ from bigmodel_lib.models.quantised import (
     quantised,
     stored_bytes,
 )
+from bigmodel_lib.models.vit import DigitViT
 
 B, I, O = 5, 11, 7  # noqa: E741
 SHAPES = [(O, I), (O, 3, 5, 5)]
@@ -105,6 +106,13 @@ def test_a_whole_network_in_a_quarter_of_the_bytes():
     x = torch.randn(B, 1, 28, 28)
     torch.testing.assert_close(small(x), net(x), atol=0.05, rtol=0.05)
     assert all(torch.equal(net.state_dict()[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("kind", [Int8Weights, DynamicInt8Linear])
+def test_a_transformer_in_8_bits(kind):
+    torch.manual_seed(4)
+    net, x = DigitViT(D=8, H=2, L=1).eval(), torch.randn(3, 1, 28, 28)
+    torch.testing.assert_close(quantised(net, kind)(x), net(x), atol=0.1, rtol=0.1)
 
 
 def test_only_linear_layers_multiply_whole_numbers():
