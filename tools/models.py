@@ -9,6 +9,8 @@ import torch
 
 from bigmodel_lib.cached import recipes
 
+MOST = 12  # figures to print of a model
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Build the models named, or all, and print what they are worth."""
@@ -23,7 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
     for name in names:
         facts = known[name].build()
         size = known[name].path.stat().st_size
-        found = ", ".join(f"{what} {value:.4g}" for what, value in facts.figures.items())
+        shown = list(facts.figures.items())[:MOST]
+        found = ", ".join(f"{what} {value:.4g}" for what, value in shown)
+        found += f", … of {len(facts.figures)}" if len(facts.figures) > MOST else ""
         print(f"{name}: {facts.parameters:,} parameters, {size:,} bytes, {facts.seconds:.0f} s")
         print(f"  {found}")
 

@@ -266,6 +266,17 @@ class KeyValueCache:
         self.v = torch.cat([v] if self.v is None else [self.v, v], dim=-2)
         return self.k, self.v
 
+    def cut(self, length: int) -> None:
+        """Forget all tokens but the first so many: what follows them is to be written anew.
+
+        Raises:
+            ValueError: it holds fewer.
+        """
+        if not 0 <= length <= self.length:
+            raise ValueError(f"need a length from 0 to {self.length}, got {length}")
+        if self.k is not None:
+            self.k, self.v = (x[..., :length, :] for x in (self.k, self.v))
+
 
 class MultiHeadAttention(nn.Module):
     """Attention of H heads at once, each on its own d = D/H of the width.

@@ -11,19 +11,21 @@ class DigitCNN(nn.Module):
     Args:
         features: width of the last hidden layer.
         num_classes: how many classes.
+        channels: c of the first convolution; the second has twice as many.
     """
 
-    def __init__(self, features: int = 32, num_classes: int = 10):
+    def __init__(self, features: int = 32, num_classes: int = 10, channels: int = 16):
         super().__init__()
+        c = channels
         self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 5, stride=2, padding=2, bias=False),  # (B, 16, 14, 14)
-            nn.BatchNorm2d(16),
+            nn.Conv2d(1, c, 5, stride=2, padding=2, bias=False),  # (B, c, 14, 14)
+            nn.BatchNorm2d(c),
             nn.ReLU(),
-            nn.Conv2d(16, 32, 5, stride=2, padding=2, bias=False),  # (B, 32, 7, 7)
-            nn.BatchNorm2d(32),
+            nn.Conv2d(c, 2 * c, 5, stride=2, padding=2, bias=False),  # (B, 2c, 7, 7)
+            nn.BatchNorm2d(2 * c),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(32 * 7 * 7, features),
+            nn.Linear(2 * c * 7 * 7, features),
         )
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(features, num_classes))
 

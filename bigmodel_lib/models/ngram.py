@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+RECENT = 1000  # distributions that are kept, of V numbers each
+
 Tokens = Sequence[int]
 Table = dict[tuple[int, ...], Counter[int]]  # context → how often each token comes behind it
 
@@ -49,6 +51,7 @@ class KneserNey:
         counts = [_count(tuple(ids), length) for length in range(n)]
         shorter = [_count_different_left(table) for table in counts[1:]]
         self._tables = [*shorter, counts[-1]]
+        self._recent: dict[tuple[int, ...], Tensor] = {}
         self._totals = [
             {context: followers.total() for context, followers in table.items()}
             for table in self._tables
@@ -68,8 +71,29 @@ class KneserNey:
 
     def distribution(self, context: Tokens) -> Tensor:
         """Of every token behind a context: (V,), float64, sums to 1."""
-        tokens = range(self.V)
-        return torch.tensor([self.probability(c, context) for c in tokens], dtype=torch.float64)
+        context = tuple(context)[-(self.n - 1) :] if self.n > 1 else ()
+        return self._behind(context).clone()
+
+    def _behind(self, context: tuple[int, ...]) -> Tensor:
+        if context not in self._recent:
+            if len(self._recent) >= RECENT:
+                self._recent.clear()
+            self._recent[context] = self._behind_anew(context)
+        return self._recent[context]
+
+    def _behind_anew(self, context: tuple[int, ...]) -> Tensor:
+        """That of the shorter context, and what was counted behind this one added to it."""
+        if context:
+            p = self._behind(context[1:])
+        else:
+            p = torch.full((self.V,), 1 / self.V, dtype=torch.float64)
+        followers = self._tables[len(context)].get(context)
+        if followers is None:
+            return p
+        counts = torch.tensor(list(followers.values()), dtype=torch.float64)
+        p = self.d * len(followers) * p
+        p[list(followers)] += (counts - self.d).clamp(min=0)
+        return p / self._totals[len(context)][context]
 
     def next_logits(self, ids: Tensor) -> Tensor:
         """Tokens so far (B, T) to log probabilities of the next (B, V), as sampling wants them."""

@@ -59,11 +59,15 @@ class StreamRun(Run):
         group["lr"], group["weight_decay"] = self.settings.lr, self.settings.weight_decay
         inputs, labels = self.draw(self.settings.batch_size)
         scores, labels = self.model(inputs).flatten(0, -2), labels.flatten()
-        loss = F.cross_entropy(scores, labels)
+        loss = self.loss(scores, inputs, labels)
         self.optimizers["optimizer"].zero_grad()
         (loss * self.networks).backward()  # the sum of their losses: each gradient is its own
         self.optimizers["optimizer"].step()
         return {"loss": loss, "accuracy": (scores.argmax(1) == labels).float().mean()}
+
+    def loss(self, scores: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
+        """What the step minimises: cross-entropy, unless a subclass says otherwise."""
+        return F.cross_entropy(scores, labels)
 
 
 class ClassifierRun(StreamRun):

@@ -32,6 +32,8 @@ LEVELS = {
     "power_law": 2,
     "growth": 2,
     "isoflop": 2,
+    "memory": 2,
+    "compression": 2,
     "scaling": 2,
     "deployment": 2,
     "heads": 2,

@@ -700,3 +700,18 @@ def test_with_a_cache_the_last_tokens_find_the_first(kv_heads, rotary, first):
     assert cache.k.shape == cache.v.shape == (B, kv_heads, T, 6)
     with pytest.raises(ValueError, match="a cache needs one sequence"):
         MultiHeadAttention(30, 5).double()(x, x, cache=cache)
+
+
+def test_a_cache_cut_short_goes_on_as_if_the_rest_had_never_been():
+    torch.manual_seed(0)
+    layer, x = MultiHeadAttention(12, 3), torch.randn(2, 7, 12)
+    cache = KeyValueCache()
+    layer(x[:, :4], causal=True, cache=cache)
+    layer(torch.randn(2, 2, 12), causal=True, cache=cache)  # to be forgotten
+    cache.cut(4)
+    rest = layer(x[:, 4:], causal=True, cache=cache)
+    torch.testing.assert_close(rest, layer(x, causal=True)[:, 4:])
+    with pytest.raises(ValueError, match="length from 0 to 7, got 8"):
+        cache.cut(8)
+    cache.cut(0)
+    assert cache.length == 0
