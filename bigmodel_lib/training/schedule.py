@@ -1,7 +1,7 @@
 """Learning rates that change on the way."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,6 @@ from torch import nn
 
 from bigmodel_lib.training.run import Record, Run
 
-LAST_RATE = 0.1  # of lr, at the end of the schedule
 
 
 def half_cosine(done: float) -> float:
@@ -43,19 +42,22 @@ class Schedule:
         lr: AdamW's learning rate, at its highest.
         weight_decay: of matrices; biases and norms have none.
         warmup: steps in which the rate rises from 0 to lr.
-        schedule: step at which the rate has fallen to a tenth of lr, along `half_cosine`; 0
-            keeps it.
+        schedule: step at which the rate has fallen to its last, along `half_cosine`; 0 keeps it.
+        last: share of lr that is left at the end of the schedule.
     """
 
     lr: float = 3e-3
     weight_decay: float = 0.0
     warmup: int = 0
     schedule: int = 0
+    last: float = 0.1
 
     def check(self) -> None:
         """Raise ValueError if a setting is out of its range."""
         if not min(self.lr, self.weight_decay, self.warmup, self.schedule) >= 0:
             raise ValueError(f"need lr, weight_decay, warmup and schedule >= 0, got {self}")
+        if not 0 <= self.last <= 1:
+            raise ValueError(f"need 0 <= last <= 1, got {self}")
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, 1 the first."""
@@ -64,18 +66,25 @@ class Schedule:
         if not self.schedule:
             return self.lr
         done = (step - self.warmup) / max(self.schedule - self.warmup, 1)
-        return self.lr * (LAST_RATE + (1 - LAST_RATE) * half_cosine(min(done, 1.0)))
+        return self.lr * (self.last + (1 - self.last) * half_cosine(min(done, 1.0)))
 
     def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """Set what `adamw` made to this step's rate, and to the decay."""
-        matrices, others = optimizer.param_groups
-        matrices["lr"] = others["lr"] = self.rate(step)
-        matrices["weight_decay"], others["weight_decay"] = self.weight_decay, 0.0
+        """Set what `adamw` made, or one group of matrices, to this step's rate and the decay."""
+        matrices, *others = optimizer.param_groups
+        matrices["lr"], matrices["weight_decay"] = self.rate(step), self.weight_decay
+        for group in others:
+            group["lr"], group["weight_decay"] = self.rate(step), 0.0
 
 
-def adamw(model: nn.Module) -> torch.optim.AdamW:
-    """AdamW with two groups: parameters that decay is for (matrices), and the others."""
-    parameters = list(model.parameters())
+def adamw(model: nn.Module, without: Iterable[nn.Parameter] = ()) -> torch.optim.AdamW:
+    """AdamW with two groups: parameters that decay is for (matrices), and the others.
+
+    Args:
+        model: whose parameters they are.
+        without: parameters that another optimiser moves.
+    """
+    elsewhere = {id(p) for p in without}
+    parameters = [p for p in model.parameters() if id(p) not in elsewhere]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1]},
         {"params": [p for p in parameters if p.ndim < 2]},

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bigmodel_lib.training.muon import Muon, inner_matrices
 from bigmodel_lib.training.run import Run
 from bigmodel_lib.training.schedule import Schedule, adamw
 
@@ -18,17 +19,21 @@ class TextSettings(Schedule):
     Attributes:
         batch_size: windows a step.
         length: tokens of a window.
+        further: share of the windows that come from the second text, if the run has one.
         others: of `Schedule`.
     """
 
     batch_size: int = 16
     length: int = 64
+    further: float = 0.0
 
     def check(self) -> None:
         """Raise ValueError if a setting is out of its range."""
         super().check()
         if min(self.batch_size, self.length) < 1:
             raise ValueError(f"need batch_size >= 1 and length >= 1, got {self}")
+        if not 0 <= self.further <= 1:
+            raise ValueError(f"need 0 <= further <= 1, got {self}")
 
 
 class TextRun(Run):
@@ -40,33 +45,66 @@ class TextRun(Run):
         model: tokens (B, T) → scores (B, T, V).
         ids: the text as tokens (N,); moved to the model's device once.
         settings: what may change live.
+        further: a second text (N',), from which `settings.further` of the windows come.
+        muon: whether `Muon` moves the matrices inside the model, and AdamW only the rest.
         others: seed, check_every, keep_every and keep of `Run`.
 
     Raises:
-        ValueError: the text is shorter than a window and its next token.
+        ValueError: a text is shorter than a window and its next token, or a share of the windows
+            is to come from a second text that is not there.
     """
 
     def __init__(
-        self, model: nn.Module, ids: Tensor, *, settings: TextSettings | None = None, **others
+        self,
+        model: nn.Module,
+        ids: Tensor,
+        *,
+        settings: TextSettings | None = None,
+        further: Tensor | None = None,
+        muon: bool = False,
+        **others,
     ):
         settings = settings or TextSettings()
-        if ids.ndim != 1 or len(ids) <= settings.length:
-            raise ValueError(f"need tokens (N,), N > {settings.length}, got {tuple(ids.shape)}")
-        self.model, self.ids = model, ids.to(next(model.parameters()).device)
-        super().__init__({"model": model}, {"optimizer": adamw(model)}, settings, **others)
+        texts = [ids] if further is None else [ids, further]
+        for text in texts:
+            if text.ndim != 1 or len(text) <= settings.length:
+                need = f"need tokens (N,), N > {settings.length}"
+                raise ValueError(f"{need}, got {tuple(text.shape)}")
+        if settings.further and further is None:
+            raise ValueError(f"need a second text for {settings.further:.0%} of the windows")
+        device = next(model.parameters()).device
+        self.model, self.texts = model, [text.to(device) for text in texts]
+        super().__init__({"model": model}, _optimizers(model, muon), settings, **others)
 
     def train_step(self) -> dict[str, Tensor]:
-        """One step of AdamW on one batch of windows."""
-        length = self.settings.length
-        starts = torch.randint(len(self.ids) - length, (self.settings.batch_size, 1))
-        windows = self.ids[(starts + torch.arange(length + 1)).to(self.device)]  # (B, T + 1)
+        """One step of the optimisers on one batch of windows."""
+        windows = self._windows()
         scores = self.model(windows[:, :-1])
         loss = F.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
-        self.settings.apply(self.optimizers["optimizer"], self.step + 1)
-        self.optimizers["optimizer"].zero_grad()
+        for optimizer in self.optimizers.values():
+            self.settings.apply(optimizer, self.step + 1)
+            optimizer.zero_grad()
         loss.backward()
-        self.optimizers["optimizer"].step()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
         return {"loss": loss}
+
+    def _windows(self) -> Tensor:
+        """Windows (B, T + 1), each text's share of them at places drawn anew."""
+        length, count = self.settings.length, self.settings.batch_size
+        of_further = round(self.settings.further * count)
+        parts = []
+        for text, part in zip(self.texts, (count - of_further, of_further), strict=False):
+            starts = torch.randint(len(text) - length, (part, 1))
+            parts.append(text[(starts + torch.arange(length + 1)).to(self.device)])
+        return torch.cat(parts)
+
+
+def _optimizers(model: nn.Module, muon: bool) -> dict[str, torch.optim.Optimizer]:
+    if not muon:
+        return {"optimizer": adamw(model)}
+    matrices = inner_matrices(model)
+    return {"muon": Muon(matrices), "adamw": adamw(model, without=matrices)}
 
 
 def text_nats(model: nn.Module, ids: Tensor, start: int, length: int) -> float:
