@@ -10,7 +10,6 @@ from torch import nn
 from bigmodel_lib.training.run import Record, Run
 
 
-
 def half_cosine(done: float) -> float:
     """(1 + cos π·done) / 2, which falls from 1 to 0 while `done` grows from 0 to 1.
 
