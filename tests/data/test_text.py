@@ -11,7 +11,6 @@ import textwrap
 import pytest
 
 from bigmodel_lib.data import text as text_module
-
 from bigmodel_lib.data.text import (
     bits_per_character,
     compressed_bits,
