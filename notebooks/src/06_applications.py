@@ -24,7 +24,7 @@
 # **It takes** two hours to read, about a minute to run on two cores, and under 1.2 GB of memory.
 
 # %% [markdown]
-# Ten models, each with a baseline that could win. What trains for seconds trains here. What trains for minutes was trained once, from scratch and from a fixed seed, by `make models`; the chapter loads the small file, prints how it was made, and shows the first steps of making it anew. The last table puts all of them side by side.
+# Eleven models, each with a baseline that could win. What trains for seconds trains here. What trains for minutes was trained once, from scratch and from a fixed seed, by `make models`; the chapter loads the small file, prints how it was made, and shows the first steps of making it anew. The last table puts all of them side by side.
 
 # %%
 import math
@@ -166,20 +166,36 @@ print(f"to learn {learned.V} tokens: ours {ours_s:.2f} s, theirs {theirs_s:.2f} 
 # %% [markdown]
 # #### The model · 模型
 #
-# The **GPT** is that of chapter 2, small. The reference alone would be too little to read: a network of this size learns it by heart. So most of what it reads is a second text that every Python has, the **docstrings** of the standard library, each once and without any paragraph of the reference. Training took long, so it was done once, and the weights lie in the package. The file says how it was made:
+# The **GPT** is that of chapter 2, small. The reference alone would be too little to read: a network of this size soon knows it by heart, and learns no more that would hold elsewhere. So three quarters of what it reads is a second text that every Python has, the **docstrings** of the standard library, each once and without any paragraph of the reference.
+#
+# Training took long, so it was done once, and the weights lie in the package. The file says how it was made:
 
 # %%
 gpt, facts = LanguageGPT().load()
 encoding = bpe.BytePairEncoding(facts.vocabulary)
 further_text = docstrings()
-print(f"reference, training part: {len(train_text):,} characters; docstrings: {len(further_text):,}")
+print(f"characters to learn from: {len(train_text):,} and {len(further_text):,} of docstrings")
 print(f"{facts.parameters:,} parameters, {facts.seconds:.0f} s of training, torch {facts.torch}")
 print(f"memory at the highest: {facts.peak_mib:.0f} MiB, Python and PyTorch included")
 print(f"Python {facts.python}'s text; the same here: {facts.data == LanguageGPT().data_hash()}")
 print(facts.settings["config"], facts.settings["training"])
 
+
 # %% [markdown]
-# **Train it anew?** `make models NAME=language_gpt` does all of it. Here are the first steps, live: the same recipe, from random weights.
+# **Has it read the answers?** If whole phrases of the held-out part stood in what the GPT learned from, the test would be one of memory. How many of its runs of eight words do?
+
+# %%
+def runs(text: str, n: int = 8) -> set[tuple[str, ...]]:
+    words = text.split()
+    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+asked = runs(test_text)
+seen = asked & (runs(train_text) | runs(further_text))
+claim("share of the held-out runs of eight words that it read", len(seen) / len(asked), high=0.02)
+
+# %% [markdown]
+# **Train it anew?** `make models NAME=language_gpt` does all of it. Here are the first steps, live: the same recipe, from random weights. The loss is $-\ln p$ of the next token, in *nats*; divided by $\ln 2$, it is in bits.
 
 # %%
 recipe = LanguageGPT()
@@ -190,7 +206,11 @@ print("loss of the first steps, nats a token:", [round(loss, 2) for loss in firs
 claim("at first all tokens are alike: loss over ln V", first[0] / math.log(encoding.V), 0.95, 1.05)
 
 # %% [markdown]
-# The recipe's optimiser is **Muon** (Jordan et al. 2024). The gradient $G$ of a matrix is mostly a few directions: its first singular values are many times the others. Muon brings them all near 1, and so also takes the step that is rare but needed. It computes no singular vectors: some rounds of $X \leftarrow aX + (bXX^\top + c(XX^\top)^2)X$, from $X = G/\lVert G\rVert$, come close, with $a, b, c$ chosen for it.
+# The recipe's optimiser is **Muon** (Jordan et al. 2024). The gradient $G$ of a matrix is mostly a few directions: its first *singular values*, the strengths of its directions, are many times the others. Muon brings them all near 1, so that a step also learns what is rare. It never computes them: five rounds of
+#
+# $$X \leftarrow aX + \bigl(bXX^\top + c(XX^\top)^2\bigr)X, \quad\text{from } X = G/\lVert G\rVert$$
+#
+# come close; $a, b, c$ are three numbers chosen for that.
 
 # %%
 G = fresh.model.blocks[0].mlp.wide.weight.grad  # (4D, D)
@@ -198,18 +218,20 @@ before, after = (torch.linalg.svdvals(matrix) for matrix in (G, newton_schulz(G)
 figure, ax = plt.subplots(figsize=(7, 2.8))
 ax.semilogy(range(1, len(before) + 1), before / before[0], color=plots.ORANGE, label="gradient")
 ax.semilogy(range(1, len(after) + 1), after / after[0], color=plots.BLUE, label="Muon's step")
-ax.set(xlabel="direction", ylabel="singular value, of the first")
+ax.set(xlabel="direction", ylabel="strength over the first's", ylim=(5e-3, 1.5))
 ax.legend(frameon=False)
-alt = "Singular values: the gradient's fall over several powers of ten, those of Muon's step hardly."
+alt = "Strengths of 192 directions: the gradient's fall to some hundredths, Muon's stay near 1."
 plots.show(figure, alt=alt)
-weak = {"before": before, "after": after}
-shares = {name: float((values < values[0] / 10).float().mean()) for name, values in weak.items()}
-claim("directions with under a tenth of the strongest, before", shares["before"], low=0.5)
-claim("the same in Muon's step", shares["after"], high=0.3)
+
+# %%
+weak_before, weak_after = ((s < s[0] / 10).float().mean() for s in (before, after))
+claim("share of directions under a tenth of the strongest: gradient", weak_before, low=0.5)
+claim("the same in Muon's step", weak_after, high=0.2)
 
 # %% [markdown]
-# *In the picture:* the gradient's strength by direction (orange) falls steeply; in Muon's step (blue) nearly all directions count.
-#
+# *In the picture:* the gradient's directions (orange) soon fall below a tenth of the first; in Muon's step (blue) nearly all count alike. The last direction has no gradient at all: the norm before this layer takes the mean out.
+
+# %% [markdown]
 # #### How good? Against counting and against zip files · 与压缩程序相比
 #
 # A model that gives the text probability $p$ could store it in $-\log_2 p$ bits (Shannon 1948). So **bits per character** compares models with different tokens, and a language model with a compressor.
@@ -329,6 +351,10 @@ claim(
     low=20,
 )
 
+# %%
+drawn, likeliest = (len(set(written[name])) for name in ("temperature 1", "greedy"))
+claim("different tokens at temperature 1 over those of greedy", drawn / likeliest, low=1.2)
+
 # %% [markdown]
 # The likeliest text is not the best one: greedy and beam run into phrases that repeat (Holtzman et al. 2020). Text that people write carries surprise, about as much as the model's own entropy.
 #
@@ -387,7 +413,7 @@ plots.table(table)
 
 # %%
 row = table["to Chinese"]
-board["number_translator"] = "exact match ↑", row["exact match"], row["memory"], "memory"
+board["number_translator"] = "exact match ↑", row["exact match"], row["memory"], "nearest known"
 for name, row in table.items():
     claim(f"{name}: exact match on held-out numbers", row["exact match"], low=0.99)
     claim(f"{name}: ahead of the memory", row["exact match"] - row["memory"], low=0.5)
@@ -587,6 +613,11 @@ else:
     print("SST-2 is not here; the composed reviews above need no download.")
 
 # %% [markdown]
+# **Sources of 6.1.** Sennrich, Haddow & Birch 2016, [arXiv:1508.07909](https://arxiv.org/abs/1508.07909); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); Jordan et al. 2024, *Muon*, [kellerjordan.github.io/posts/muon](https://kellerjordan.github.io/posts/muon/), and Liu et al. 2025, [arXiv:2502.16982](https://arxiv.org/abs/2502.16982); Krause et al. 2018, [arXiv:1709.07432](https://arxiv.org/abs/1709.07432); Holtzman et al. 2020, [arXiv:1904.09751](https://arxiv.org/abs/1904.09751); Bahdanau, Cho & Bengio 2015, [arXiv:1409.0473](https://arxiv.org/abs/1409.0473).
+#
+# **The code:** [models/bpe.py](../bigmodel_lib/models/bpe.py), [models/transformer.py](../bigmodel_lib/models/transformer.py), [training/muon.py](../bigmodel_lib/training/muon.py), [models/sampling.py](../bigmodel_lib/models/sampling.py), [models/translator.py](../bigmodel_lib/models/translator.py), [cached/language.py](../bigmodel_lib/cached/language.py).
+
+# %% [markdown]
 # ## 6.2 Computer vision · 计算机视觉
 #
 # Three tasks on one set of handwritten digits (Alpaydin & Kaynak 1998): say **which** digit an image shows (*recognition*), **draw** a wanted digit (*generation*), and find **which digits are where** in a picture of several (*detection*).
@@ -664,7 +695,7 @@ for name, key in (("CNN", "digit_cnn"), ("Vision Transformer", "digit_vit")):
     board[key] = "share right ↑", right[name], right["3 nearest neighbours"], "3 neighbours"
 
 # %% [markdown]
-# On digits this small and clean, the nearest neighbours are as good as the networks: a strong, honest baseline. Networks pull ahead where pictures vary in ways that pixel distance does not forgive. Move each test digit two pixels to the right, and ask all four again:
+# On digits this small and clean, the nearest neighbours are nearly as good as the networks: a strong, honest baseline. Networks pull ahead where pictures vary in ways that pixel distance does not forgive. Move each test digit two pixels to the right, and ask all four again:
 
 # %%
 moved = torch.roll(test.images, 2, dims=3)
@@ -770,7 +801,7 @@ for name, key in (("GAN", "digit_gan"), ("VAE", "digit_vae")):
 board["digit_diffusion"] = "Fréchet distance ↓", diffusion.frechet, real, "real digits"
 
 # %% [markdown]
-# No model wins everywhere. Diffusion's digits are the surest to be what was asked for, and most of them pass for real; but they lie nearer to the images it learned from than chance would have it (*novelty* below 1), so it copies a little. The GAN comes closest in Fréchet distance, which compares mean and spread of the features: a small shift of all images counts there, and precision forgives it. One number is not enough.
+# No model wins everywhere. Diffusion's digits are the surest to be what was asked for, and most of them pass for real; but they lie nearer to the images it learned from than chance would have it (*novelty* below 1), so in part it copies. The GAN comes closest in Fréchet distance, which compares mean and spread of the features: a small shift of all images counts there, and precision forgives it. One number is not enough.
 
 # %% [markdown]
 # *In the picture:* three drawings of each digit by each model. The VAE's are blurred, as its decoder must serve all codes near a place, and draws their mean; the other two are sharper.
@@ -1382,6 +1413,11 @@ print(f"{time.process_time() - start:.1f} s of CPU time, the making of 32 uttera
 # **What stays open.** Our voice is a formula: ten words, no accents, no rooms. Error rates here say how the methods compare, not how well speech is recognised. A recogniser of people needs people: set `REAL = True` and see how little carries over.
 
 # %% [markdown]
+# **Sources of 6.3.** Griffin & Lim 1984, *Signal Estimation from Modified Short-Time Fourier Transform*; Klatt 1980, *Software for a Cascade/Parallel Formant Synthesizer*; Sakoe & Chiba 1978, *Dynamic Programming Algorithm Optimization for Spoken Word Recognition*; Graves et al. 2006, *Connectionist Temporal Classification*; Hannun et al. 2014, [arXiv:1408.2873](https://arxiv.org/abs/1408.2873); Ren et al. 2019, *FastSpeech*, [arXiv:1905.09263](https://arxiv.org/abs/1905.09263).
+#
+# **The code:** [audio.py](../bigmodel_lib/audio.py), [data/voice.py](../bigmodel_lib/data/voice.py), [models/ctc.py](../bigmodel_lib/models/ctc.py), [models/recogniser.py](../bigmodel_lib/models/recogniser.py), [models/speech.py](../bigmodel_lib/models/speech.py), [cached/speech.py](../bigmodel_lib/cached/speech.py).
+
+# %% [markdown]
 # ## All of them · 一览
 #
 # Each model beside the cheap method that could have won (for the drawn digits: beside real ones, which nobody can beat by much), and what its training took. ↑ means that more is better, ↓ less. Which models were not worth their cost?
@@ -1404,7 +1440,7 @@ plots.table(rows)
 print(f"GRU: {reader_s:.1f} s; this whole chapter: {peak_mib():.0f} MiB at its highest")
 
 # %% [markdown]
-# *In the table:* nearest neighbours read still, clean digits as well as the networks, and mean words are understood better than the speech model; there the network pays only for what the cheap method cannot do at all. Translation, feelings, crowded scenes and noise are where learning pays most.
+# *In the table:* nearest neighbours read still, clean digits nearly as well as the networks, and mean words are understood better than the speech model; there the network pays only for what the cheap method cannot do at all. Translation, feelings, crowded scenes and noise are where learning pays most. Most of the memory, save the GPT's, is Python with its libraries.
 
 # %% [markdown]
 # ## Summary · 小结
@@ -1414,7 +1450,7 @@ print(f"GRU: {reader_s:.1f} s; this whole chapter: {peak_mib():.0f} MiB at its h
 # - Composition is what a bag of words cannot learn: it is right on what it has seen and wrong on new combinations.
 
 # %% [markdown]
-# - Simple pictures are read as well by their nearest neighbours. Moved, crowded or overlapping ones are not.
+# - Simple pictures are read nearly as well by their nearest neighbours. Moved, crowded or overlapping ones are not.
 # - Diffusion buys quality with steps; a GAN and a VAE draw in one.
 # - CTC needs to know what was said, not when. A synthetic voice can be judged by a recogniser, as long as the judge has never heard it.
 
