@@ -173,12 +173,14 @@ print(f"to learn {learned.V} tokens: ours {ours_s:.2f} s, theirs {theirs_s:.2f} 
 # %%
 gpt, facts = LanguageGPT().load()
 encoding = bpe.BytePairEncoding(facts.vocabulary)
-further_text = docstrings()
-print(f"characters to learn from: {len(train_text):,} and {len(further_text):,} of docstrings")
 print(f"{facts.parameters:,} parameters, {facts.seconds:.0f} s of training, torch {facts.torch}")
 print(f"memory at the highest: {facts.peak_mib:.0f} MiB, Python and PyTorch included")
 print(f"Python {facts.python}'s text; the same here: {facts.data == LanguageGPT().data_hash()}")
 print(facts.settings["config"], facts.settings["training"])
+
+# %%
+further_text = docstrings()
+print(f"characters to learn from: {len(train_text):,} and {len(further_text):,} of docstrings")
 
 
 # %% [markdown]
