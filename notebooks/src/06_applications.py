@@ -456,7 +456,7 @@ changed = sum(by_beam(n) != a for n, a in zip(some, greedy, strict=True))
 claim("translations that a beam of 4 changes, of 25", changed, high=1)
 
 # %% [markdown]
-# None: where one token has nearly all the probability at each step, there is nothing to search. Beam pays where several wordings compete.
+# Hardly any: where one token has nearly all the probability at each step, there is nothing to search. Beam pays where several wordings compete.
 #
 # **Where does it look?** The cross-attention of the last layer, mean over its heads:
 
@@ -697,7 +697,7 @@ for name, key in (("CNN", "digit_cnn"), ("Vision Transformer", "digit_vit")):
     board[key] = "share right ↑", right[name], right["3 nearest neighbours"], "3 neighbours"
 
 # %% [markdown]
-# On digits this small and clean, the nearest neighbours are nearly as good as the networks: a strong, honest baseline. Networks pull ahead where pictures vary in ways that pixel distance does not forgive. Move each test digit two pixels to the right, and ask all four again:
+# On digits this small and clean, the nearest neighbours are nearly as good as the networks: a strong, honest baseline. Networks pull ahead where pictures vary in ways that pixel distance does not forgive. Move each test digit two pixels to the right, and ask again:
 
 # %%
 moved = torch.roll(test.images, 2, dims=3)
