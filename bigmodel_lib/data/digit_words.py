@@ -5,16 +5,27 @@ from torch import Tensor
 
 # without accents, as on a plain keyboard
 DIGIT_WORDS = {
-    "English": ("zero one two three four five six seven eight nine").split(),
-    "German": ("null eins zwei drei vier funf sechs sieben acht neun").split(),
-    "French": ("zero un deux trois quatre cinq six sept huit neuf").split(),
-    "Spanish": ("cero uno dos tres cuatro cinco seis siete ocho nueve").split(),
-    "Swedish": ("noll ett tva tre fyra fem sex sju atta nio").split(),
-    "Pinyin": ("ling yi er san si wu liu qi ba jiu").split(),
+    "English": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    "German": ["null", "eins", "zwei", "drei", "vier", "funf", "sechs", "sieben", "acht", "neun"],
+    "French": ["zero", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"],
+    "Spanish": ["cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"],
+    "Swedish": ["noll", "ett", "tva", "tre", "fyra", "fem", "sex", "sju", "atta", "nio"],
+    "Pinyin": ["ling", "yi", "er", "san", "si", "wu", "liu", "qi", "ba", "jiu"],
     # not for training: relatives of those above, and one that is no relative
-    "Italian": ("zero uno due tre quattro cinque sei sette otto nove").split(),
-    "Dutch": ("nul een twee drie vier vijf zes zeven acht negen").split(),
-    "Finnish": ("nolla yksi kaksi kolme nelja viisi kuusi seitseman kahdeksan yhdeksan").split(),
+    "Italian": ["zero", "uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove"],
+    "Dutch": ["nul", "een", "twee", "drie", "vier", "vijf", "zes", "zeven", "acht", "negen"],
+    "Finnish": [
+        "nolla",
+        "yksi",
+        "kaksi",
+        "kolme",
+        "nelja",
+        "viisi",
+        "kuusi",
+        "seitseman",
+        "kahdeksan",
+        "yhdeksan",
+    ],
 }
 LEARNED = ("English", "German", "French", "Spanish", "Swedish", "Pinyin")
 UNSEEN = ("Italian", "Dutch", "Finnish")

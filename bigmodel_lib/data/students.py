@@ -13,11 +13,11 @@ step an item drawn at random.
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 WORLDS = ("ability", "mastery", "chain")
 GRID = torch.linspace(-4, 4, 61)  # abilities to sum over
-F64 = torch.float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,15 +121,16 @@ def best_by_ability(items: Tensor, right: Tensor, slope: Tensor, difficulty: Ten
         right: (N, T).
         slope, difficulty: of each item, (I,).
     """
-    p = response(GRID, slope[items][..., None], difficulty[items][..., None])  # (N, T, grid)
-    before = log_likelihoods(p, right).cumsum(1).roll(1, 1)
-    before[:, 0] = 0
+    p, log_likelihood = at_abilities(items, right, slope, difficulty)
+    before = log_likelihood.cumsum(1) - log_likelihood
     return ((before - GRID.square() / 2).softmax(2) * p).sum(2)
 
 
-def log_likelihoods(p: Tensor, right: Tensor) -> Tensor:
-    """log P(answer) for each ability, from P(right) (N, T, grid) and answers (N, T)."""
-    return torch.where(right[..., None] > 0.5, p, 1 - p).log()
+def at_abilities(items: Tensor, right: Tensor, slope: Tensor, difficulty: Tensor):
+    """P(right) and log P(answer) at each ability of the grid, (N, T, grid) both."""
+    logit = slope[items][..., None] * (GRID - difficulty[items][..., None])
+    # not log(p): a steep item far from θ would give log 0
+    return logit.sigmoid(), F.logsigmoid(torch.where(right[..., None] > 0.5, logit, -logit))
 
 
 def _by_ability(items: Tensor, skill_of: Tensor, random: torch.Generator) -> Answers:
@@ -209,10 +210,10 @@ def best_by_mastery(skills: Tensor, right: Tensor, rates: SkillRates) -> Tensor:
     rows, L, forecasts = torch.arange(N), rates.known.repeat(N, 1), []
     for t in range(T):
         k = skills[:, t]
-        l, slip, guess = L[rows, k], rates.slip[k], rates.guess[k]
-        forecasts.append(l * (1 - slip) + (1 - l) * guess)
-        with_it = torch.where(right[:, t] > 0.5, 1 - slip, slip) * l
-        without = torch.where(right[:, t] > 0.5, guess, 1 - guess) * (1 - l)
+        now, slip, guess = L[rows, k], rates.slip[k], rates.guess[k]
+        forecasts.append(now * (1 - slip) + (1 - now) * guess)
+        with_it = torch.where(right[:, t] > 0.5, 1 - slip, slip) * now
+        without = torch.where(right[:, t] > 0.5, guess, 1 - guess) * (1 - now)
         after = with_it / (with_it + without)
         L[rows, k] = after + (1 - after) * rates.learn[k]
     return torch.stack(forecasts, 1)

@@ -63,7 +63,7 @@ class SharedSpace(nn.Module):
     @property
     def temperature(self) -> float:
         """τ as it is now."""
-        return float(1 / self._scale())
+        return float(1 / self._scale().detach())
 
     def _scale(self) -> Tensor:
         return self.log_scale.clamp(max=-math.log(COLDEST)).exp()

@@ -17,10 +17,9 @@ from bigmodel_lib.data.students import (
     GRID,
     Answers,
     SkillRates,
+    at_abilities,
     best_by_ability,
     best_by_mastery,
-    log_likelihoods,
-    response,
 )
 from bigmodel_lib.models.rnn import GRU
 
@@ -53,11 +52,11 @@ def counts(answers: Answers) -> Tensor:
 
 
 class ItemResponse(nn.Module):
-    """P(right) = σ(a_i (θ - b_i)) with θ ~ N(0, 1): a_i = 1/s with one s for all, or one each.
+    """P(right) = σ(a_i (θ - b_i)) with θ ~ N(0, 1): one slope a for all items, or one each.
 
     Args:
         I: items.
-        slopes: learn a slope for each item (2PL); else one for all (Rasch, whose unit of θ is free).
+        slopes: learn a slope for each item (2PL); else one for all (Rasch).
     """
 
     def __init__(self, I: int, slopes: bool = False):  # noqa: E741
@@ -72,9 +71,9 @@ class ItemResponse(nn.Module):
 
     def log_joint(self, answers: Answers) -> Tensor:
         """log P(all answers of a student, θ) up to a constant, (N, grid)."""
-        slope, difficulty = (x[answers.items][..., None] for x in (self.slope, self.difficulty))
-        p = response(GRID, slope, difficulty)
-        return log_likelihoods(p, answers.right).sum(1) - GRID.square() / 2
+        slope, difficulty = self.slope, self.difficulty
+        _, log_likelihood = at_abilities(answers.items, answers.right, slope, difficulty)
+        return log_likelihood.sum(1) - GRID.square() / 2
 
     def loss(self, answers: Answers) -> Tensor:
         """-log of the answers' marginal likelihood, a student: Bock & Aitkin 1981."""
@@ -116,7 +115,7 @@ def rows_of(answers: Answers) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Answers (R, n), 0 behind; how many of each count, (R,); the skill of each, (R,).
     """
-    (N, T), K = answers.items.shape, answers.K
+    N, K = len(answers.items), answers.K
     one = F.one_hot(answers.skills, K)
     place = (one.cumsum(1) - 1).gather(2, answers.skills[..., None])[..., 0]  # (N, T)
     row = torch.arange(N)[:, None] * K + answers.skills
@@ -143,27 +142,36 @@ def forward_backward(
     with_it = torch.where(right > 0.5, 1 - rates.slip[:, None], rates.slip[:, None])
     without = torch.where(right > 0.5, rates.guess[:, None], 1 - rates.guess[:, None])
     seen = torch.stack((without, with_it), 2).masked_fill(~counted[..., None], 1.0)  # (R, n, 2)
+    alphas, scales = _forward(seen, rates)
+    mastered, learned = _backward(seen, alphas, scales, rates)
+    last = torch.arange(right.shape[1]) >= lengths[:, None] - 1
+    return mastered, learned.masked_fill(last, 0.0), scales.log().sum(1)
+
+
+def _forward(seen: Tensor, rates: SkillRates) -> tuple[Tensor, Tensor]:
+    """P(state | answers up to here) (R, n, 2), P(answer | those before) (R, n)."""
     state, alphas, scales = torch.stack((1 - rates.known, rates.known), 1), [], []
-    for t in range(right.shape[1]):
-        state = state * seen[:, t]
+    for now in seen.unbind(1):
+        state = state * now
         scales.append(state.sum(1))
         state = state / scales[-1][:, None]
         alphas.append(state)
         learned = state[:, 0] * rates.learn
         state = torch.stack((state[:, 0] - learned, state[:, 1] + learned), 1)
-    beta, mastered, learned = torch.ones_like(state), [], []
-    for t in reversed(range(right.shape[1])):
-        mastered.append(alphas[t][:, 1] * beta[:, 1])
-        if t + 1 < right.shape[1]:
-            learned.append(alphas[t][:, 0] * rates.learn * ahead[:, 1] * counted[:, t + 1])
-        else:
-            learned.append(torch.zeros(len(right)))
-        if t:
-            ahead = seen[:, t] * beta / scales[t][:, None]
-            stay = (1 - rates.learn) * ahead[:, 0] + rates.learn * ahead[:, 1]
-            beta = torch.stack((stay, ahead[:, 1]), 1)
-    likelihood = torch.stack(scales, 1).log().sum(1)
-    return torch.stack(mastered[::-1], 1), torch.stack(learned[::-1], 1), likelihood
+    return torch.stack(alphas, 1), torch.stack(scales, 1)
+
+
+def _backward(seen, alphas, scales, rates: SkillRates) -> tuple[Tensor, Tensor]:
+    """P(mastered | row) and P(learned behind this answer | row), (R, n) each."""
+    beta = torch.ones_like(alphas[:, 0])
+    mastered, learned = [alphas[:, -1, 1]], [torch.zeros_like(beta[:, 0])]
+    for t in reversed(range(seen.shape[1] - 1)):
+        ahead = seen[:, t + 1] * beta / scales[:, t + 1, None]
+        learned.append(alphas[:, t, 0] * rates.learn * ahead[:, 1])
+        stay = (1 - rates.learn) * ahead[:, 0] + rates.learn * ahead[:, 1]
+        beta = torch.stack((stay, ahead[:, 1]), 1)
+        mastered.append(alphas[:, t, 1] * beta[:, 1])
+    return torch.stack(mastered[::-1], 1), torch.stack(learned[::-1], 1)
 
 
 def fit_mastery(answers: Answers, rounds: int = 40) -> tuple[SkillRates, list[float]]:
