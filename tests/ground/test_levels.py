@@ -19,6 +19,7 @@ LEVELS = {
     "data": 1,
     "training": 2,
     "cached": 2,
+    "attribution": 2,
     "claims": 2,
     "counting": 2,
     "power_law": 2,
