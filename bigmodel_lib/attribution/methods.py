@@ -184,7 +184,7 @@ def attribute(model: nn.Module, images: Tensor, classes: Tensor, method: str) ->
     ink = to_ink(images).detach().requires_grad_()
     with torch.enable_grad():
         values = METHODS[method].compute(OnInk(model), ink, classes)
-    return values.detach()[:, 0]
+    return values.detach()[:, 0].to(images)  # some of Captum answers in float64
 
 
 def fits(model: nn.Module, method: str) -> bool:
