@@ -9,6 +9,7 @@ from matplotlib.image import AxesImage
 
 from bigmodel_lib.attribution import METHODS
 from bigmodel_lib.language import _
+from bigmodel_lib.plots.attribution import map_colours
 from bigmodel_lib.widgets.canvas import Canvas
 
 BLUE, GREY = "#0072B2", "#BBBBBB"
@@ -96,8 +97,7 @@ class DrawDigitPicture:
     def _draw_map(self, view: DrawDigitView) -> None:
         method, most = METHODS[view.method], _most(view)
         self._map.set_data(view.map)
-        # one colour for sizes, two round white for what speaks for and against
-        self._map.set_cmap(colormaps["RdBu_r" if method.signed else "Purples"])
+        self._map.set_cmap(colormaps[map_colours(method.signed)])
         limit = most or 1.0
         self._map.set_clim(-limit if method.signed else 0, limit)
         text = _("full colour: {most} ({unit})").format(most=f"{most:.2g}", unit=_(method.unit))
