@@ -23,6 +23,7 @@ LEVELS = {
     "comparing": 2,
     "decisions": 2,
     "forecasting": 2,
+    "attribution": 2,
     "claims": 2,
     "report_card": 1,
     "gallery": 1,
