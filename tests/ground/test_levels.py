@@ -23,6 +23,7 @@ LEVELS = {
     "counting": 2,
     "power_law": 2,
     "growth": 2,
+    "memory": 2,
     "scaling": 2,
     "deployment": 2,
     "detection": 2,
