@@ -55,11 +55,15 @@ class TextRun(Run):
         self.model, self.ids = model, ids.to(next(model.parameters()).device)
         super().__init__({"model": model}, {"optimizer": adamw(model)}, settings, **others)
 
-    def train_step(self) -> dict[str, Tensor]:
-        """One step of AdamW on one batch of windows."""
+    def draw(self) -> Tensor:
+        """Windows (B, T + 1) from anywhere in the text: T tokens and, for each, the next."""
         length = self.settings.length
         starts = torch.randint(len(self.ids) - length, (self.settings.batch_size, 1))
-        windows = self.ids[(starts + torch.arange(length + 1)).to(self.device)]  # (B, T + 1)
+        return self.ids[(starts + torch.arange(length + 1)).to(self.device)]
+
+    def train_step(self) -> dict[str, Tensor]:
+        """One step of AdamW on one batch of windows."""
+        windows = self.draw()
         scores = self.model(windows[:, :-1])
         loss = F.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
         self.settings.apply(self.optimizers["optimizer"], self.step + 1)

@@ -30,6 +30,7 @@ LEVELS = {
     "metrics": 2,
     "plots": 3,
     "serve": 3,
+    "distributed": 3,
     "widgets": 4,
     "__main__": 5,
 }
