@@ -21,6 +21,7 @@ LEVELS = {
     "cached": 2,
     "claims": 2,
     "counting": 2,
+    "accounting": 2,
     "power_law": 2,
     "growth": 2,
     "memory": 2,
