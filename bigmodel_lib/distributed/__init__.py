@@ -6,3 +6,10 @@
 
 `examples/` has the last one for Slurm and for Kubernetes, and README.md there the way to it.
 """
+
+from pathlib import Path
+
+
+def examples_folder() -> Path:
+    """Where the examples are."""
+    return Path(__file__).parent / "examples"

@@ -150,5 +150,5 @@ def _loopback() -> str:
     raise LaunchError(f"need a network interface with the address {HERE}, found none")
 
 
-def _last_words(logs: list[Path], lines: int = 30) -> str:
+def _last_words(logs: list[Path], lines: int = 80) -> str:
     return "\n".join("\n".join(log.read_text("utf-8").splitlines()[-lines:]) for log in logs)

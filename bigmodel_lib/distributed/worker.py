@@ -1,8 +1,6 @@
 """Who am I among the workers? What torchrun puts into the environment, and the group it forms."""
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from bigmodel_lib.device import pick_device
+from bigmodel_lib.distributed.orphan import end_with_the_parent
 
 UNSHARED = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
 
@@ -62,7 +61,7 @@ def joined(device: str = "", patience: float = 60.0) -> Iterator[Worker]:
     if here.type == "cuda":
         here = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(here)
-    end_with_the_agent()
+    end_with_the_parent()
     store, rank, world = group_store(timedelta(seconds=patience))
     backend = "nccl" if here.type == "cuda" else "gloo"
     dist.init_process_group(
@@ -91,15 +90,3 @@ def group_store(timeout: timedelta) -> tuple[dist.Store, int, int]:
     elif shared and os.environ["TORCHELASTIC_MAX_RESTARTS"] != "0":
         raise RuntimeError(f"need {UNSHARED}=1 to restart on several machines; see the examples")
     return store, rank, world
-
-
-def end_with_the_agent(every: float = 1.0) -> None:
-    """Leave when the process that started this one is gone: nobody would stop it then."""
-    agent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == agent:
-            time.sleep(every)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
