@@ -72,7 +72,8 @@ def torchrun(workers: int, machines: int, restarts: int, endpoint: str) -> list[
         workers: processes on each machine.
         machines: how many.
         restarts: how often to start the workers again.
-        endpoint: address and port at which the agents find each other.
+        endpoint: address and port at which the agents find each other; if it is on this machine
+            alone, workers use the same address, and not this machine's name.
     """
     return [
         *(sys.executable, "-m", "torch.distributed.run"),  # which is what `torchrun` runs
@@ -82,7 +83,7 @@ def torchrun(workers: int, machines: int, restarts: int, endpoint: str) -> list[
         "--rdzv-backend=c10d",
         f"--rdzv-endpoint={endpoint}",
         "--rdzv-id=bigmodel",
-        f"--local-addr={HERE}",
+        *([f"--local-addr={HERE}"] if endpoint.startswith(HERE) else []),
         *("-m", "bigmodel_lib.distributed.train"),
     ]
 

@@ -78,7 +78,10 @@ def held_bytes(run: WorkerRun) -> dict[str, int]:
 
 def fire_drill(options: Options, worker: Worker, step: int) -> None:
     """If it is this worker's turn to die, die: without a word, as by an accident, and once."""
-    if (worker.rank, step) != (options.kill_rank, options.kill_step):
+    if options.kill_rank < 0 or step != options.kill_step:
+        return
+    worker.wait()  # until all have noted the step, so that every drill goes the same way
+    if worker.rank != options.kill_rank:
         return
     try:
         (options.folder / "drill").touch(exist_ok=False)

@@ -96,6 +96,7 @@ def test_plain_tensors_are_whole_already():
 def test_the_drill_waits_for_its_worker_and_step_and_is_held_once(tmp_path, monkeypatch):
     killed = []
     monkeypatch.setattr("os.kill", lambda pid, signal: killed.append(signal))
+    monkeypatch.setattr(dist, "barrier", lambda: None)
     options = Options(tmp_path, kill_rank=1, kill_step=3)
     fire_drill(options, Worker(0, 2, CPU, 0), 3)
     fire_drill(options, Worker(1, 2, CPU, 0), 2)
@@ -294,3 +295,11 @@ def test_the_way_names_options_that_exist():
     asked = get_args_parser().parse_args(block.replace("\\\n", " ").split()[1:])
     assert asked.nnodes == "2"
     assert Options.parse(asked.training_script_args).strategy == "fsdp"
+
+
+def test_the_line_is_one_that_torchrun_takes():
+    for endpoint, address in ((f"{launch.HERE}:0", launch.HERE), ("first:29400", None)):
+        line = launch.torchrun(workers=3, machines=2, restarts=4, endpoint=endpoint)
+        asked = get_args_parser().parse_args(line[3:])
+        assert (asked.nproc_per_node, asked.nnodes, asked.max_restarts) == ("3", "2", 4)
+        assert (asked.rdzv_endpoint, asked.local_addr) == (endpoint, address)
