@@ -79,6 +79,15 @@ class TextRun(Run):
     def train_step(self) -> dict[str, Tensor]:
         """One step of the optimisers on one batch of windows."""
         windows = self._windows()
+    def draw(self) -> Tensor:
+        """Windows (B, T + 1) from anywhere in the text: T tokens and, for each, the next."""
+        length = self.settings.length
+        starts = torch.randint(len(self.ids) - length, (self.settings.batch_size, 1))
+        return self.ids[(starts + torch.arange(length + 1)).to(self.device)]
+
+    def train_step(self) -> dict[str, Tensor]:
+        """One step of AdamW on one batch of windows."""
+        windows = self.draw()
         scores = self.model(windows[:, :-1])
         loss = F.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
         for optimizer in self.optimizers.values():

@@ -35,6 +35,10 @@ LEVELS = {
     "isoflop": 2,
     "memory": 2,
     "compression": 2,
+    "accounting": 2,
+    "power_law": 2,
+    "growth": 2,
+    "memory": 2,
     "scaling": 2,
     "deployment": 2,
     "heads": 2,
@@ -46,6 +50,7 @@ LEVELS = {
     "plots": 3,
     "serve": 3,
     "train_gpt": 3,
+    "distributed": 3,
     "widgets": 4,
     "__main__": 5,
 }
