@@ -78,15 +78,6 @@ class TextRun(Run):
 
     def train_step(self) -> dict[str, Tensor]:
         """One step of the optimisers on one batch of windows."""
-        windows = self._windows()
-    def draw(self) -> Tensor:
-        """Windows (B, T + 1) from anywhere in the text: T tokens and, for each, the next."""
-        length = self.settings.length
-        starts = torch.randint(len(self.ids) - length, (self.settings.batch_size, 1))
-        return self.ids[(starts + torch.arange(length + 1)).to(self.device)]
-
-    def train_step(self) -> dict[str, Tensor]:
-        """One step of AdamW on one batch of windows."""
         windows = self.draw()
         scores = self.model(windows[:, :-1])
         loss = F.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
@@ -98,8 +89,8 @@ class TextRun(Run):
             optimizer.step()
         return {"loss": loss}
 
-    def _windows(self) -> Tensor:
-        """Windows (B, T + 1), each text's share of them at places drawn anew."""
+    def draw(self) -> Tensor:
+        """Windows (B, T + 1), T tokens and for each the next; each text's share at new places."""
         length, count = self.settings.length, self.settings.batch_size
         of_further = round(self.settings.further * count)
         parts = []

@@ -5,8 +5,8 @@ from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
 from bigmodel_lib.widgets.backprop_stepper import BackpropStepper
 from bigmodel_lib.widgets.denoising_lab import DenoisingLab
 from bigmodel_lib.widgets.detector_lab import DetectorLab
-from bigmodel_lib.widgets.efficiency_lab import EfficiencyLab
 from bigmodel_lib.widgets.draw_digit import DrawDigit
+from bigmodel_lib.widgets.efficiency_lab import EfficiencyLab
 from bigmodel_lib.widgets.gan_1d import GAN1D
 from bigmodel_lib.widgets.gan_lab import GANLab
 from bigmodel_lib.widgets.model_builder import ModelBuilder
@@ -26,8 +26,8 @@ __all__ = [
     "BackpropStepper",
     "DenoisingLab",
     "DetectorLab",
-    "EfficiencyLab",
     "DrawDigit",
+    "EfficiencyLab",
     "GANLab",
     "ModelBuilder",
     "OptimizerRace",
