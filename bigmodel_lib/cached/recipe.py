@@ -1,9 +1,7 @@
 """What it takes to make a cached model, and the file that holds it."""
 
 import hashlib
-import importlib
 import json
-import pkgutil
 import platform
 import time
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from bigmodel_lib.cached.finding import found
 from bigmodel_lib.cached.memory import peak_mib
 from bigmodel_lib.training.checkpoint import CheckpointError, load_tensors, save_tensors
 from bigmodel_lib.training.run import Record, Run
@@ -189,24 +188,7 @@ def recipes() -> dict[str, Recipe]:
     Raises:
         ValueError: two recipes of one name.
     """
-    modules = [f"{__package__}.{module.name}" for module in pkgutil.iter_modules([str(HERE)])]
-    kinds = [kind for name in modules for kind in _made_in(name)]
-    found: dict[str, Recipe] = {}
-    for kind in kinds:
-        if kind.name in found:
-            raise ValueError(f"need one recipe of each name, got two of {kind.name!r}")
-        found[kind.name] = kind()
-    return found
-
-
-def _made_in(module: str) -> list[type[Recipe]]:
-    """The recipes that a module defines; those without a name are what others share."""
-    return [
-        kind
-        for kind in vars(importlib.import_module(module)).values()
-        if isinstance(kind, type) and issubclass(kind, Recipe) and hasattr(kind, "name")
-        if kind.__module__ == module
-    ]
+    return found(Recipe)
 
 
 def _as_json(value: Any) -> Any:

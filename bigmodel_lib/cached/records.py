@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from tqdm import tqdm
 
+from bigmodel_lib.cached.finding import found
 from bigmodel_lib.training.checkpoint import CheckpointError
 
 HERE = Path(__file__).parent
@@ -44,10 +45,12 @@ class Records:
     Attributes:
         name: of the file, without its ending.
         settings: what JSON can hold.
+        on_request: whether `make models` leaves it out unless it is named.
     """
 
     name: ClassVar[str]
     settings: ClassVar[dict[str, Any]]
+    on_request: ClassVar[bool] = False
 
     def rows(self) -> Iterator[Row]:
         """Train, and yield what each training measured."""
@@ -71,14 +74,26 @@ class Records:
         """What was measured.
 
         Raises:
-            CheckpointError: no file, or one that other settings made.
+            CheckpointError: no file, a damaged one, or one that other settings made.
         """
         if not self.path.exists():
             raise CheckpointError(f"no records at {self.path}: run make models NAME={self.name}")
-        table = Table(**json.loads(self.path.read_text(encoding="utf-8")))
+        try:
+            table = Table(**json.loads(self.path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{self.path} holds no records: {error}") from error
         if table.settings != json.loads(json.dumps(self.settings)):
             raise CheckpointError(
                 f"{self.path.name} was made with {table.settings}, the series now says "
                 f"{self.settings}: run make models NAME={self.name}"
             )
         return table
+
+
+def records() -> dict[str, Records]:
+    """All series of this package, by name.
+
+    Raises:
+        ValueError: two series of one name.
+    """
+    return found(Records)
