@@ -206,6 +206,7 @@ run = DigitSpace().run(fresh, None, utterances=100)
 for step in run.take(3):
     print(f"loss {step['loss']:.2f}, floor {step['floor']:.2f}, τ {step['temperature']:.3f}")
 
+
 # %%
 @torch.no_grad()
 def above_floor(space, things, a: str, b: str, batches: int = 20) -> float:
@@ -214,6 +215,7 @@ def above_floor(space, things, a: str, b: str, batches: int = 20) -> float:
     drawn = torch.randint(10, (batches, 64), generator=torch.Generator().manual_seed(0))
     losses = [info_nce(space.scores(u.draw(n), v.draw(n))) - least_loss(n) for n in drawn]
     return float(torch.stack(losses).mean())
+
 
 # %% [markdown]
 # **Predict:** image and sound were never shown together. How far above the floor are they, beside the pairs that were?
@@ -336,6 +338,7 @@ def small_run(temperature: float, learned: bool) -> ContrastiveRun:
     settings = ContrastiveSettings(lr=1e-2)
     return ContrastiveRun(space, small["train"], [("image", "word")], settings=settings)
 
+
 # %%
 starts = {
     "cold": (0.01, False), "middle": (0.1, False), "hot": (1.0, False),
@@ -353,6 +356,7 @@ def worth(space: SharedSpace, steps: int) -> dict[str, float]:
         f"recall, {steps}": recall_at_1(a, b, test["image"].labels, test["word"].labels),
         f"above floor, {steps}": above_floor(space, test, "image", "word"),
     }
+
 
 # %%
 rows = {name: {} for name in starts}
@@ -476,6 +480,7 @@ claim("best area under the ROC curve", best, low=0.985)
 least = min(comparison.p for comparison in against.values())
 claim("network against the other two: the smaller p", least, low=0.05)
 
+
 # %% [markdown]
 # All three are good, and no interval excludes zero: **on this table nobody can say which is best**. Logistic regression, 31 numbers, does as well as the network; a fair report says so, and recommends the simpler one. That is common: on small tables of measures that experts chose, there is little left for a network to find.
 
@@ -551,6 +556,7 @@ for ratio in (1, 5, 20, 100):
         "at ½": 100 * mean_cost(forecast, malignant, 0.5, ratio, 1),
     }
 plots.table(rows)
+
 
 # %% [markdown]
 # How sure is that, with so few patients? The **bootstrap** (Efron 1979) draws 569 patients with replacement, again and again, and takes the middle 95 % of the results.
@@ -644,6 +650,7 @@ def other_laboratory(rows: np.ndarray, factor: float) -> np.ndarray:
     moved[:, areas] *= factor**2
     return moved
 
+
 # %%
 factors, shift = (0.9, 0.95, 1.0, 1.05, 1.1), {}
 for name in methods:
@@ -728,6 +735,7 @@ print(f"half of a disturbance is gone after {garch.half_life:.0f} days")
 def autocorrelation(series, lag: int) -> float:
     return float(np.corrcoef(series[:-lag], series[lag:])[0, 1])
 
+
 # %% [markdown]
 # Real returns of shares, currencies and commodities share three *stylised facts* (Cont 2001): extreme days are far more frequent than a normal law allows (**fat tails**); returns do not tell the next return (**no autocorrelation**); their size tells the next size (**clustering**). Does our market have them? A random walk of normal steps has the second only.
 
@@ -777,6 +785,7 @@ with tempfile.TemporaryDirectory() as folder:
     except ValueError as error:
         print("refused:", str(error).removeprefix(folder + "/"))
 
+
 # %% [markdown]
 # #### Returns against the random walk · 收益率与随机游走
 #
@@ -786,6 +795,7 @@ with tempfile.TemporaryDirectory() as folder:
 def windows(series: np.ndarray, T: int) -> np.ndarray:
     """The last T values before each day (N, T), for days T, T + 1, …"""
     return np.lib.stride_tricks.sliding_window_view(series, T)[:-1]
+
 
 # %%
 class GRUForecast:
@@ -805,6 +815,7 @@ class GRUForecast:
     @torch.no_grad()
     def predict(self, x):
         return self.network(self.read(x))[:, 0].double().numpy()
+
 
 # %%
 class AR5(LinearRegression):
@@ -832,6 +843,7 @@ forecasts = {name: walk_forward(model, x, y) for name, model in models.items()}
 tested = y[-2000:]
 GAIN, TRULY = "less squared error than the walk, %", "on average, by the truth"
 P = "p that it is luck, if better"
+
 
 # %% [markdown]
 # **The test that says whether it is luck** is that of Diebold & Mariano (1995). Let $d_t$ be the walk's loss less the model's on day $t$, over $n$ days, and $V$ the variance of $\sqrt n\,\bar d$, which counts that neighbouring days depend on each other:
@@ -961,6 +973,7 @@ def by_network(returns: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         return net(x)[FIRST:, 0].exp().double().numpy()
 
+
 # %%
 def by_har(returns: np.ndarray) -> np.ndarray:
     means, target = past_variances(returns, SPANS)[:-1], returns[max(SPANS) :] ** 2
@@ -974,11 +987,13 @@ def by_garch(returns: np.ndarray, o: int = 0) -> np.ndarray:
     fitted = model.fit(last_obs=CUT, disp="off")
     return np.asarray(model.fix(fitted.params).conditional_volatility)[CUT:] ** 2
 
+
 # %%
 def volatility_forecasts(returns: np.ndarray) -> dict:
     constant = np.full(len(returns) - CUT, np.mean(returns[:CUT] ** 2))
     made = {"constant": constant, "HAR": by_har(returns), "network": by_network(returns)}
     return {**made, "GARCH": by_garch(returns), "GJR": by_garch(returns, o=1)}
+
 
 # %% [markdown]
 # **How to score a variance that nobody sees?** Only $r^2$ is seen: right on average, but one day's $r^2$ is a very noisy measure of $\sigma^2$. A loss that still ranks forecasts rightly is **QLIKE** (Patton 2011):
@@ -1001,6 +1016,7 @@ def volatility_table(made, forecasts: dict) -> dict:
             dm = diebold_mariano(garch_loss, losses, lags=10).statistic
         table[name]["DM against GARCH"] = dm
     return table
+
 
 # %%
 plain = volatility_table(market, volatility_forecasts(r))
@@ -1114,6 +1130,7 @@ claim("smallest rise of the log-likelihood in a round, in nats", rises.min(), lo
 for name in ("known", "learn", "guess", "slip"):
     print(f"{name:>6}", [round(value, 2) for value in getattr(rates, name).tolist()])
 
+
 # %% [markdown]
 # **Deep knowledge tracing** (Piech et al. 2015): a GRU reads pairs (item, right or wrong) and gives a probability for each item. It is told nothing of skills or abilities.
 #
@@ -1134,6 +1151,7 @@ def by_counts(train, test) -> torch.Tensor:
     regression = LogisticRegression(max_iter=300).fit(x, y)
     p = regression.predict_proba(counts(test).flatten(0, 1).numpy())[:, 1]
     return torch.from_numpy(p).float().reshape(test.right.shape)
+
 
 # %%
 methods = {
@@ -1188,6 +1206,7 @@ for world, truth in (("ability", "two-parameter IRT"), ("mastery", "Bayesian tra
     claim(f"{world}: {truth}, nats above the best", gap, high=0.004)
     behind = nats["deep tracing"][world] - nats[truth][world]
     claim(f"{world}: deep tracing behind it, nats", behind, low=0.001)
+
 
 # %%
 def per_student(name: str, world: str) -> torch.Tensor:
@@ -1270,6 +1289,7 @@ by_captum = attr.Saliency(score).attribute(x, target=classes)
 torch.testing.assert_close(saliency, by_captum)
 claim("largest difference to Captum's saliency", (saliency - by_captum).abs().max(), 0, 1e-6)
 
+
 # %% [markdown]
 # A gradient tells what a *little* ink would do, here. The answer arose from *all* the ink. **Integrated gradients** (Sundararajan et al. 2017, eq. 1) walks from blank paper to the image and adds up what each pixel contributes on the way:
 #
@@ -1290,6 +1310,7 @@ def integrated(n: int) -> torch.Tensor:
 
 by_captum = attr.IntegratedGradients(score).attribute(ink, target=classes, n_steps=32)
 torch.testing.assert_close(integrated(32), by_captum.float(), atol=1e-4, rtol=1e-4)
+
 
 # %% [markdown]
 # Its promise is **completeness**: the shares add up to what is to be explained,
@@ -1702,6 +1723,7 @@ new_texts = [numbers.to_english(n) for n in draw_numbers(400, digits=7, held_out
 for text in texts[:3]:
     print(text, numbers.powers(text))
 
+
 # %%
 def states(model, texts) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
     """States of each word (N, D) after no, one and two layers; words (N,); powers (N,)."""
@@ -1711,6 +1733,7 @@ def states(model, texts) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor
     is_word = ids != numbers.PAD
     powers = torch.tensor([power for text in texts for power in numbers.powers(text)])
     return [state[is_word] for state in kept.values()], ids[is_word], powers
+
 
 # %% [markdown]
 # High accuracy alone proves little: a probe can learn by itself. Three comparisons (the third is Hewitt & Liang 2019):
@@ -1899,12 +1922,14 @@ right_ax.set(xlabel="step", ylabel="weight there", ylim=(0, 1), title="where the
 _ = left_ax.legend(), right_ax.legend()
 plots.show(figure, alt=alt)
 
+
 # %%
 def halfway(values) -> float:
     """The first step at which a curve has gone half of its way."""
     half = (values[0] + values[-1]) / 2
     passed = (values - half) * (values[-1] - values[0]) > 0
     return float(past["step"][passed.nonzero()[0]])
+
 
 # %%
 score = past["late"] - past["early"]
@@ -2001,6 +2026,7 @@ with record(model, "embedding", *heads, *points) as kept, torch.no_grad():
     corrupted_logits = model(corrupted)
     became = dict(kept)
 
+
 # %%
 def mean_score(logits) -> float:
     last = logits[:, -1]
@@ -2014,6 +2040,7 @@ def restored(edits) -> float:
         s = mean_score(model(corrupted))
     low, high = mean_score(corrupted_logits), mean_score(logits)
     return (s - low) / (high - low)
+
 
 # %%
 p = [x[:, -1].softmax(1).gather(1, answer[:, None]).mean() for x in (logits, corrupted_logits)]
@@ -2148,6 +2175,7 @@ rows = {}  # technique → its line in the table
 def right(net) -> float:
     return share_right(net, images, labels)
 
+
 # %% [markdown]
 # Time is the fastest of a few passes; on a GPU one has to wait for the last kernel before stopping the clock. Bytes are counted by `MemoryMeter`, which sees every tensor that is made, and which of them autograd **keeps for the backward pass**.
 
@@ -2163,11 +2191,13 @@ def seconds(work, passes: int = 4) -> float:
         taken.append(time.perf_counter() - start)
     return min(taken)
 
+
 # %%
 def note(technique, on, *, time=None, memory=None, file=None, quality=""):
     as_text = {"time ×": time, "memory ×": memory, "file ×": file}
     cells = {name: "" if x is None else f"{x:.2f}" for name, x in as_text.items()}
     rows[technique] = {"on": on, **cells, "quality": quality}
+
 
 # %% [markdown]
 # ### Without changing the function · 不改变函数
@@ -2257,6 +2287,7 @@ measured = sum(layer.nbytes for layer in cache)
 claim("KV cache: bytes measured, over the formula", measured / formula, 1, 1)
 print(f"{measured:,} bytes; the weights take {stored_bytes(gpt):,}")
 
+
 # %%
 def write(source, prompt, count: int = 60) -> list[int]:
     generator = torch.Generator().manual_seed(0)
@@ -2287,6 +2318,7 @@ def through(wrap) -> torch.Tensor:
 
 def again(block, y):
     return checkpoint(block, y, use_reentrant=False)
+
 
 # %%
 gradients, kept, taken = {}, {}, {}
@@ -2338,6 +2370,7 @@ held_out = torch.tensor(encoding.encode(test_text)[:513], device=device)
 def nats(net) -> float:
     return float(token_nats(net, held_out, 1, 256).mean())
 
+
 # %%
 before, base_s = nats(gpt), seconds(lambda: gpt(held_out[None, :256]))
 for kind, name in (
@@ -2350,6 +2383,7 @@ for kind, name in (
     small_s = seconds(lambda net=small: net(held_out[None, :256]))
     note(name, "GPT", time=small_s / base_s, memory=part, file=part,
          quality=f"{before:.3f} → {cost:.3f} nats a token")  # fmt: skip
+
 
 # %% [markdown]
 # Three quarters of what was quantised is gone, and the text costs the same. (Embeddings stay in float32 here.) How far down can one go? **Predict** for the CNN: at how many bits does it break?
@@ -2368,6 +2402,7 @@ by_bits = [right(with_bits(cnn, b)) for b in bits]
 claim("8 bits: accuracy lost", right(cnn) - by_bits[-1], high=0.006)
 claim("2 bits: accuracy lost", right(cnn) - by_bits[0], low=0.05)
 
+
 # %% [markdown]
 # **Pruning** sets the smallest weights to 0 (Han et al. 2015): the same share in each layer, or, **globally**, the smallest of the whole network. Then one may train what is left a little more, with the zeros kept at 0. **Predict:** how many of the CNN's 64,000 numbers can go?
 
@@ -2384,6 +2419,7 @@ def pruned(share: float, steps: int = 0, globally: bool = True):
         optimizer.step()
     make_permanent(net.eval())
     return net
+
 
 # %%
 shares, steps = [0.5, 0.7, 0.8, 0.9, 0.95], by_device(cpu=30, gpu=400)
@@ -2460,6 +2496,7 @@ with torch.no_grad():
     answers = cnn(train.images)
 tiny, tiny_test = (F.avg_pool2d(part.images, 2).flatten(1) for part in (train, test))
 
+
 # %%
 def student_right(seed: int, taught: bool, steps: int = 150) -> float:
     torch.manual_seed(seed)
@@ -2476,6 +2513,7 @@ def student_right(seed: int, taught: bool, steps: int = 150) -> float:
         optimizer.step()
     return share_right(net, tiny_test, test.labels)
 
+
 # %%
 by_label, by_teacher = (
     torch.tensor([student_right(seed, taught) for seed in range(6)]) for taught in (False, True)
@@ -2484,6 +2522,7 @@ gain = by_teacher - by_label
 error = float(gain.std() / math.sqrt(len(gain)))
 print(f"right: from labels {by_label.mean():.3f}, from the teacher {by_teacher.mean():.3f}")
 claim("the teacher's students ahead, in standard errors", float(gain.mean()) / error, low=2)
+
 
 # %% [markdown]
 # ### Adapting with one percent of the weights: LoRA · 低秩适应
@@ -2501,6 +2540,7 @@ claim("the teacher's students ahead, in standard errors", float(gain.mean()) / e
 def half_size(x):
     return F.pad(F.avg_pool2d(x, 2), [7] * 4, value=-1.0)
 
+
 # %%
 def adapt(net, lr: float, steps: int = 60):
     torch.manual_seed(0)
@@ -2514,6 +2554,7 @@ def adapt(net, lr: float, steps: int = 60):
         loss.backward()
         optimizer.step()
     return net.eval()
+
 
 # %%
 head, lora, full = (copy.deepcopy(vit) for _ in range(3))
@@ -2574,6 +2615,7 @@ to_learn, to_test = (
     for part in (train_text, test_text)
 )
 
+
 # %%
 class NextLetter(nn.Module):
     def __init__(self, middle):
@@ -2585,10 +2627,12 @@ class NextLetter(nn.Module):
         x = self.embed(ids).flatten(1)
         return self.out(x + self.middle(self.norm(x)))
 
+
 # %%
 def windows(ids, count):
     starts = torch.randint(len(ids) - 8, (count, 1), device=device)
     return (ids[starts + torch.arange(9, device=device)]).split([8, 1], dim=1)
+
 
 # %%
 def learn(middle, steps: int = 200) -> nn.Module:
@@ -2605,6 +2649,7 @@ def learn(middle, steps: int = 200) -> nn.Module:
         loss.backward()
         optimizer.step()
     return net
+
 
 # %%
 def dense(W: int) -> nn.Module:
@@ -2681,6 +2726,7 @@ p_table, q_table = torch.randn(2, 3, 3, generator=generator, dtype=torch.float64
 def check_table(ids, n):  # behind each of the last n + 1 tokens
     return p_table[ids[-n - 1 :]]
 
+
 # %%
 def first_two(chance) -> tuple[int, ...]:
     steps, tokens = speculative(check_table, lambda ids: q_table[ids[-1]], [0], 2, chance), []
@@ -2723,6 +2769,7 @@ start, n, count = encoding.encode("The following is an"), 2, 80
 def guess(ids):
     return three_gram.distribution(ids[-2:])
 
+
 # %%
 def speculated(n: int) -> list[list[int]]:
     """Steps until so many tokens are written, and the tokens of each."""
@@ -2733,9 +2780,11 @@ def speculated(n: int) -> list[list[int]]:
         made.append(next(steps))
     return made
 
+
 # %%
 def alone() -> list[int]:
     return write(cached_next_logits, torch.tensor([start], device=device), count)
+
 
 # %%
 steps = speculated(n)
