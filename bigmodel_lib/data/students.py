@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 WORLDS = ("ability", "mastery", "chain")
-GRID = torch.linspace(-4, 4, 61)  # abilities to sum over
+GRID = torch.linspace(-4, 4, 41)  # abilities to sum over
 
 
 @dataclass(frozen=True, eq=False)
