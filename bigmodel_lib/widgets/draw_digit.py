@@ -56,7 +56,10 @@ class DrawDigit(Explorer):
         self._page = self._load()
         self._picture = DrawDigitPicture()
         super().__init__(controls, _rows(controls))
-        beside = ipywidgets.HBox([controls["pad"], self.picture], layout={"flex_flow": "row wrap"})
+        controls["pad"].layout.flex = "0 0 auto"
+        self.picture.layout.flex, self.picture.layout.min_width = "1 1 0", "340px"
+        layout = {"flex_flow": "row wrap", "align_items": "flex-start"}  # below it on a phone
+        beside = ipywidgets.HBox([controls["pad"], self.picture], layout=layout)
         self.children = (*self.children[:-3], self.status, beside, self.summary)
         self._show_page()
         self.apply("pen")
@@ -152,7 +155,7 @@ def _controls(networks: tuple[str, ...], digits: LabelledImages) -> dict[str, ip
             ipywidgets.Dropdown, "digit explained", options=classes, value=PREDICTED
         ),
         "pen": described(
-            ipywidgets.IntSlider, "pen width, % of the height", value=16, min=4, max=30
+            ipywidgets.IntSlider, "pen width, %", value=16, min=4, max=30
         ),
         "index": described(
             ipywidgets.BoundedIntText, "test digit", value=18, min=0, max=len(digits) - 1,
