@@ -113,6 +113,7 @@ def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """So many windows from the text that is for training."""
     return cut(known, torch.randint(len(known) - 65, (count,)))
 
+
 # %%
 def fitted(name: str, model: nn.Module) -> nn.Module:
     """150 steps for digits, 250 for text."""
@@ -134,6 +135,7 @@ def accuracy(name: str, model: nn.Module) -> float:
         inputs, labels = cut(unknown, torch.arange(0, 200 * 65, 65))
     with torch.no_grad():
         return (model(inputs).argmax(-1) == labels).float().mean().item()
+
 
 # %%
 trained = {name: fitted(name, make()) for name, make in MODELS.items()}
@@ -196,6 +198,7 @@ def errors(N: int, noise: float, seed: int) -> torch.Tensor:
     return torch.stack(
         [(a != b).double().mean(-1) for a, b in zip(answers, (labels[test], seen), strict=True)]
     )
+
 
 # %%
 NOISE, SEEDS = (0.0, 0.1), 6
@@ -368,6 +371,7 @@ claim("4 pieces: largest difference of a gradient", furthest(gradients_of(4), wh
 claim("recomputed: the same", furthest(gradients_of(recompute=True), whole), 0, 0)
 claim("for scale, the largest gradient", max(float(g.abs().max()) for g in whole), low=1e-3)
 
+
 # %% [markdown]
 # Nothing is free. Pieces are small batches, which use a GPU less well, and all gradients stay between them. Recomputation takes another forward pass: one part on top of three, a third more arithmetic. PyTorch does with less: it stops once it has what backward needs, which the last product of a block, $8D^2$ of its $24D^2$ FLOPs a token, does not give. That leaves two ninths.
 
@@ -462,6 +466,7 @@ _ = ax.axvline(fsdp.kill_step + 0.5, color=plots.ORANGE, ls=":", label="worker 1
 _ = ax.set(xlabel="step", ylabel="loss (nats a byte)")
 _ = ax.legend(frameon=False)
 plots.show(figure, "Loss by step: all four series lie on one curve; steps 9 to 13 have both marks.")
+
 
 # %% [markdown]
 # One curve. From step 9 to step 13 crosses × and + lie on each other: those steps were computed before the death, lost with it, and computed again. Equal to the eye is not enough:

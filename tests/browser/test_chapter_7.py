@@ -1,32 +1,24 @@
-"""Chapter 7's drawing pad: by mouse, by touch and by keyboard, in a real browser."""
+"""Chapter 7's explorers: a pad by mouse, by touch and by keyboard, and compression by a slider."""
 
 import time
 
-import nbformat
-import pytest
 from playwright.sync_api import expect
 
-MINUTE = 60_000  # milliseconds
-CELLS = ("from bigmodel_lib.widgets import DrawDigit", "DrawDigit()")
+CHAPTER = "notebooks/07_future.ipynb"
+PRUNED = "pruned"
 
 
-@pytest.fixture
-def lab(reader, page):
-    """The explorer in a notebook of its own, with an empty page."""
-    notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, CELLS)))
-    # without a kernel's name, JupyterLab asks for one
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, reader.home / "draw.ipynb")
-    reader.open("draw.ipynb")
-    reader.run_all()
+def test_a_digit_drawn_in_three_ways_and_a_network_made_smaller(reader, page):
+    reader.run_widgets(CHAPTER, "DrawDigit(", "EfficiencyLab(", sliders=(PRUNED,))
     lab = page.locator(".jp-OutputArea-output:has(.bigmodel-pad)")
-    expect(lab).to_be_attached(timeout=2 * MINUTE)
-    reader.wait_until_idle(MINUTE)
-    lab.locator(".bigmodel-pad").scroll_into_view_if_needed()
-    with changing(lab):
-        lab.get_by_role("button", name="clear the page").click()
-    expect(lab).to_contain_text("an empty page")
-    return lab
+    for draw in (by_mouse, by_touch, by_keyboard):
+        lab.locator(".bigmodel-pad").scroll_into_view_if_needed()
+        with changing(lab):
+            lab.get_by_role("button", name="clear the page").click()
+        expect(lab).to_contain_text("an empty page")
+        draw(lab, page)
+    reader.press(reader.lab(PRUNED), PRUNED, "End")
+    assert page.errors == []
 
 
 class changing:
@@ -54,7 +46,7 @@ def places(lab):
     return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in SEVEN]
 
 
-def test_mouse(lab, page):
+def by_mouse(lab, page):
     first, *others = places(lab)
     page.mouse.move(*first)
     page.mouse.down()
@@ -69,10 +61,9 @@ def test_mouse(lab, page):
     page.mouse.move(*first)  # no button: nothing is drawn
     page.wait_for_timeout(300)
     expect(lab).to_contain_text("strokes: 1; CNN reads 7")
-    assert page.errors == []
 
 
-def test_touch(lab, page):
+def by_touch(lab, page):
     browser = page.context.new_cdp_session(page)
 
     def touch(kind, *points):
@@ -92,10 +83,9 @@ def test_touch(lab, page):
     assert pad.evaluate("pad => pad.kind") == "touch"
     expect(lab).to_contain_text("strokes: 1; CNN reads 7")
     assert pad.bounding_box()["y"] == top  # a finger that draws does not scroll
-    assert page.errors == []
 
 
-def test_keyboard(lab, page):
+def by_keyboard(lab, page):
     pad = lab.locator(".bigmodel-pad")
     cells = page.locator(".jp-Notebook .jp-Cell")
     count = cells.count()
@@ -122,4 +112,3 @@ def test_keyboard(lab, page):
     expect(lab).to_contain_text("an empty page")
     assert cells.count() == count  # JupyterLab's own shortcuts stayed out of it
     assert pad.evaluate("pad => document.activeElement === pad")
-    assert page.errors == []
