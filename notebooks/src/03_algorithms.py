@@ -206,7 +206,7 @@ claim("principles of these four that have a discriminator", adversaries, 1, 1)
 # All four share their parts, [a few lines each](../bigmodel_lib/models/principles.py), and one training loop: a batch, a loss, a step of Adam. The numbers of steps differ, so that each gets about the same computing time. Two runs each show how far chance goes.
 
 # %%
-STEPS = {"adversarial": 400, "variational": 400, "autoregressive": 400, "diffusion": 480}
+STEPS = {"adversarial": 320, "variational": 320, "autoregressive": 320, "diffusion": 400}
 
 
 def train_principle(name: str, seed: int) -> nn.Module:
@@ -1114,7 +1114,7 @@ def mlp(w: int) -> nn.Module:
 
 
 # %%
-STEPS, BATCH = 200, 64
+STEPS, BATCH = 160, 64
 
 
 def trained(make, seed: int) -> nn.Module:
@@ -1441,7 +1441,7 @@ plots.show(
 
 
 # %% [markdown]
-# *In the picture:* left, each dot is a rating; nine of ten places are empty, few items get most of the dots, and the last forty columns, the cold items, have none. Right: better items are rated more often, but fame also has its luck. So *popularity* is a baseline worth beating.
+# *In the picture:* left, each dot is a rating; nine of ten places are empty, the items at the left have far more dots than the others, and the last forty columns, the cold items, have none. Right: better items are rated more often, but fame also has its luck. So *popularity* is a baseline worth beating.
 #
 # ### The simple answers · 简单的基线
 #
