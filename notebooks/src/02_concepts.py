@@ -86,7 +86,6 @@ train, test = load_digits("digits", "train"), load_digits("digits", "test")
 #
 # **Predict.** Double $D$: what happens to $N$ in a large model? Double $L$?
 
-
 # %%
 def by_formula(c: GPTConfig) -> int:
     layer = (4 * c.D**2 + 4 * c.D) + (8 * c.D**2 + 5 * c.D) + 4 * c.D
@@ -107,7 +106,6 @@ claim("GPT-3 175B, L doubled: times the parameters", by_formula(deeper) / by_for
 
 # %% [markdown]
 # A formula can be wrong in the same way as its author. So we also *build* all twelve networks, GPT-3 with its 175 billion parameters among them. On PyTorch's **meta** device a tensor has a shape and no numbers, so it takes no memory; all else is the code that would run.
-
 
 # %%
 def count(network: nn.Module) -> int:
@@ -465,7 +463,6 @@ plots.show(figure, alt=alt)
 # %% [markdown]
 # *In the picture:* the first layer's maps are still the digit, its strokes and edges; the second's are coarse; then shape gives way to a code. Does this *transforming* help? A judge that learns next to nothing: name each held-out image by the nearest of ten class means, in pixels and in what each layer says.
 
-
 # %%
 def named_by_mean(a: torch.Tensor, b: torch.Tensor) -> float:
     means = torch.stack([a[train.labels == digit].mean(dim=0) for digit in range(10)])
@@ -687,7 +684,6 @@ claim("CNN of section 2.2 less the best", accuracy.item() - best, low=0)
 #
 # Recurrence must go step by step; the others treat all steps at once. **Predict:** who is fastest at 32 steps, and at 512? The figures depend on the machine, so they are not saved.
 
-
 # %% tags=["machine"]
 def milliseconds(name: str, T: int) -> float:
     net, x = make_classifier(name, 28, 10, 8200).to(device), torch.randn(8, T, 28, device=device)
@@ -806,7 +802,6 @@ RECIPES = {  # steps, sequences a step, learning rate
 
 # %% [markdown]
 # An LSTM that starts with open forget gates learns to remember much sooner (Gers et al. 2000; Jozefowicz et al. 2015), so ours does. The RNN and the CNN see more sequences than the others: if they fail, it is not for want of examples. The sixth answer comes from the CNN with its features pooled over all positions.
-
 
 # %%
 def draw(count: int):
@@ -1038,7 +1033,6 @@ claim("difference to torch.distributions, nats", difference.abs(), high=1e-5)
 # %% [markdown]
 # One step: encode a batch, draw a code from each cloud as $z = \mu + \sigma\varepsilon$ with $\varepsilon\sim\mathcal N(0, I)$, decode, descend. Written so, $z$ has a gradient with respect to $\mu$ and $\sigma$; that is the *reparameterisation trick*. The library's `elbo` and `VAERun` do just this. Our code has only $Z = 2$ numbers, so that it can be drawn.
 
-
 # %%
 def train_vae(beta: float, steps: int, seed: int = 0) -> VAERun:
     torch.manual_seed(seed)
@@ -1060,7 +1054,6 @@ vae = run.model
 
 # %% [markdown]
 # **Predict:** where between the two do two numbers per image lead?
-
 
 # %%
 @torch.no_grad()
@@ -1138,7 +1131,6 @@ plots.show(figure, alt=alt)
 
 # %% [markdown]
 # How good is this plane? Let a held-out image be named by a vote of the ten training images whose codes are nearest. The rival for two numbers is *principal component analysis* (PCA): the two directions in which the images vary most, the **linear** code with the least squared error.
-
 
 # %%
 def named_right(code_train: torch.Tensor, code_test: torch.Tensor) -> float:
