@@ -227,7 +227,6 @@ plots.show(figure, alt="Ten handwritten digits; below, the same as coarse grids 
 #
 # **Predict.** Ten networks, 64 images: will the loop and the stack agree to the last digit?
 
-
 # %%
 def loss_of(weights, network, images, labels):
     return F.cross_entropy(functional_call(network, weights, images), labels)
@@ -253,7 +252,6 @@ claim("largest difference of any gradient, loop to stack", apart, high=1e-6)
 # %% [markdown]
 # Equal, but perhaps for the rounding: a sum may be taken in another order. The library's `Stacked` is such a stack as a module, and `ManyRun` trains it, each network on batches of its own; its tests compare it with a plain loop, step by step. What is it worth? Your machine decides, so this output is not saved:
 
-
 # %% tags=["machine"]
 def seconds_for(runs: list, steps: int = 20) -> float:
     for run in runs:
@@ -275,7 +273,6 @@ print(f"20 steps of ten networks: loop {loop:.2f} s, stack {stack:.2f} s, {loop 
 # #### The experiment · 实验
 #
 # Every network takes 240 steps of 64 images with AdamW, an optimiser of chapter 4; its **learning rate**, the size of the steps, falls to 0 along half a cosine. Where should it begin? Choosing by the test images would be cheating: a fifth of the training images is set aside as a **validation** set. The rate with the lowest loss there, at width 16, is taken for all widths.
-
 
 # %%
 def train_family(width, data, lr=0.03, rows=None, seeds=SEEDS):
@@ -701,7 +698,6 @@ unseen = LabelledImages(moved(test, seed=99), test.labels, test.source)
 # %% [markdown]
 # The network is **convolutional**: it looks at 16 small pieces of an image (**patches**, here 5 × 5 pixels of the image at half size) through the same weights. Chapter 2 has more of them. As the patches stay the same in each step, they are cut out once.
 
-
 # %%
 def patches_of(data: LabelledImages) -> torch.Tensor:  # (images, 16, 25)
     return F.unfold(F.avg_pool2d(data.images, 2), 5, stride=3).mT.contiguous()
@@ -813,7 +809,6 @@ plots.show(figure, alt=alt)
 
 # %% [markdown]
 # *In the picture:* means of six draws; bars: their standard error. Read it *sideways* for the price in labels: go from an orange point to the left until the blue line of the same kind is as high. Between two points we interpolate on the logarithmic axis.
-
 
 # %%
 def examples_needed(level: float, curve: np.ndarray) -> float:

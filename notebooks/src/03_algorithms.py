@@ -114,7 +114,6 @@ def layers_of(net: DigitCNN, images: torch.Tensor) -> list[np.ndarray]:
 # %% [markdown]
 # To make a difference visible, the probe is shown only three labelled examples of each digit. Three draws of them give an error bar, their standard deviation. **Predict:** does the accuracy rise from layer to layer in the trained network? And in the one that was never trained, does it stay, fall or rise?
 
-
 # %%
 def probe(net: DigitCNN, draw: int, each: int = 3) -> list[float]:
     rng = np.random.default_rng(draw)
@@ -422,7 +421,6 @@ claim(
 # %% [markdown]
 # **Predict.** Each of the three gets its $\eta = 4/\lambda_{\max}$, for 3,000 steps. How many steps until the loss, 0.69 at the start, is 0.2?
 
-
 # %%
 def descend(x: np.ndarray, y: np.ndarray, steps: int = 3000) -> np.ndarray:
     """Loss of logistic regression at each step of gradient descent."""
@@ -469,7 +467,6 @@ claim("loss of the raw table after all 3,000 steps", losses["raw"][-1], low=0.2)
 
 # %% [markdown]
 # **Predict.** We keep the 20 features that tell the classes apart best, then cross-validate (train on four fifths, test on the last fifth, in turn). What does it report, if the 20 were picked on all rows? On the four fifths only?
-
 
 # %%
 def cross_validated(table, leak: bool) -> float:
@@ -537,7 +534,6 @@ claim("accuracy gained by standardising with the test rows", gain, -0.005, 0.005
 
 # %% [markdown]
 # The **forward pass** computes values from the inputs to $L$; the **backward pass** goes from $L$ to the inputs and multiplies. The sum is there because $x$ may be used more than once. The idea in a dozen lines:
-
 
 # %%
 class Number:
@@ -662,7 +658,6 @@ claim("dL/dbias: to the sum over rows", abs(nodes[1].grad - G.sum(axis=0)).max()
 # %% [markdown]
 # Enough to train a network. Digits of 8 by 8 pixels, 32 hidden units, cross-entropy, plain gradient descent; the same first weights and batches for our arrays and for PyTorch.
 
-
 # %%
 def eight(images: torch.Tensor) -> np.ndarray:  # (N, 64)
     return F.interpolate(images, size=8, mode="area").flatten(1).double().numpy()
@@ -724,7 +719,6 @@ plots.show(figure, alt=alt)
 # ### What does it cost? · 反向传播的代价
 #
 # To find all $N$ slopes by nudging takes $N + 1$ forward passes. The backward pass takes about two: for each product of matrices, it computes two. So one backward pass gives all slopes, be it ten or ten billion weights; that is why large models can be trained at all. Measured on this network, $N = 2{,}410$:
-
 
 # %% tags=["machine"]
 def milliseconds(function) -> float:
@@ -792,7 +786,6 @@ claim("spread of five-fold estimates over single ones", np.std(folds) / np.std(s
 # Note `make_pipeline`: the scaler is fitted anew within each fold, so nothing leaks.
 #
 # **Search.** Now handwritten digits (64 pixels, 10 classes), a hidden layer, AdamW. Which width, learning rate and weight decay (how strongly each step pulls the weights towards 0)? *Optuna* (Akiba et al. 2019) proposes settings, we train and tell it the **validation** accuracy; after some random trials it prefers what resembles the good ones (Bergstra et al. 2011).
-
 
 # %%
 def tensors(name: str, validation: float, test: float) -> dict:
@@ -1152,7 +1145,6 @@ for method in classical.values():
 # %% [markdown]
 # A *FLOP* is one addition or multiplication. PyTorch counts those of matrix products and convolutions as it runs them, which is nearly all. For nearest neighbours we count the distances, two FLOPs a pixel for each stored digit; for logistic regression the product. A forest only compares; we count the comparisons. *Bytes to store* are those of the parameters, or of what scikit-learn would save.
 
-
 # %%
 def flops(net: nn.Module, learn: bool = False) -> int:
     """For one image: of a prediction, or of a prediction and its gradients."""
@@ -1274,7 +1266,6 @@ claim("price of a point past w = 32 over that of the first points", dearer, low=
 #
 # And time? A wide layer does more work at once and keeps the processor busier. **Predict:** does a sample through $w = 256$ take 64 times as long as through $w = 4$, as the FLOPs say?
 
-
 # %% tags=["machine"]
 def microseconds(predict, batch) -> float:
     """Per sample, the best of five: what else the machine does only ever adds time."""
@@ -1317,7 +1308,6 @@ claim("FLOPs a second, w = 256 over w = 4", faster, low=1)
 
 # %% [markdown]
 # The reference is a linear model: there $g$ is a row of weights, the same for each image of a class, and its loss has one valley only. **Predict:** for which model do two starts agree on the most important pixel?
-
 
 # %%
 def saliency(net: nn.Module) -> torch.Tensor:
@@ -1447,7 +1437,6 @@ plots.show(
 #
 # The mean of all; of the user; of the item; and $\mu + b_u + b_i$, both biases learned together.
 
-
 # %%
 def mean_by(ids: torch.Tensor, count: int) -> torch.Tensor:
     """Mean stars of each user or item (count,); of all, where there are none."""
@@ -1474,7 +1463,6 @@ tables = {
 # $\hat r_{ui}$ is the prediction, $\mu$ the mean of all, and $\lambda$ keeps the vectors of rarely seen users small. With vectors of width $D = 0$ only the biases are left: the fourth baseline.
 #
 # To be honest about it: $\lambda$, learning rate and batch below were chosen with the later ratings in view, for all models alike. That is the overuse of 3.2, so read these errors as slightly flattering, and only large gaps between models as findings.
-
 
 # %%
 def learn(model, data, kind=RatingRun, steps: int = 300, lr: float = 0.02, **options):

@@ -228,7 +228,6 @@ claim("the library's cross-entropy is log(1 + e⁻²)", stable, 0.1269, 0.127)
 # %% [markdown]
 # $\mu, \alpha, \beta_1, \beta_2 < 1$ say how slowly the past is forgotten, $\lambda$ how fast unused weights shrink, $\varepsilon$ keeps the quotient finite. At step $n$, $\hat m = m/(1-\beta_1^n)$ and $\hat r = r/(1-\beta_2^n)$: both started at 0 and were too small so far. (Polyak 1964; Sutskever et al. 2013; Tieleman & Hinton 2012; Kingma & Ba 2014, algorithm 1; Loshchilov & Hutter 2017, algorithm 2.) Nesterov and AdamW stand as PyTorch writes them: the former rearranged, the latter with $\eta$ in front of $\lambda$. In code, a few lines each; `m` holds what is remembered:
 
-
 # %%
 def sgd(x, g, m, n, eta=0.01):
     return eta * g
@@ -318,7 +317,6 @@ for name, (update, make_torch) in oracles.items():
 # The simplest surface with a difficulty is a bowl, $f(x, y) = (x^2 + \kappa y^2)/2$: $\kappa$ times as steep across as along. One step of SGD multiplies $x$ by $1-\eta$ and $y$ by $1-\eta\kappa$, so it needs $\eta < 2/\kappa$ to stay, and then $x$ is slow. The best compromise, $\eta = 2/(1+\kappa)$, shrinks both by $\frac{\kappa-1}{\kappa+1}$ a step; the best momentum by $\frac{\sqrt\kappa-1}{\sqrt\kappa+1}$ in the long run (Polyak 1964).
 #
 # **Predict** for $\kappa = 100$: how many steps does each need to come a million times closer?
-
 
 # %%
 def distances(make, start=(-3.5, 1.5), steps=2000, kappa=100.0) -> Tensor:
@@ -442,7 +440,6 @@ p, q = real.density(grid), fake.density(grid)
 #
 # Both ways, for some discriminator:
 
-
 # %%
 def some_D(x: Tensor) -> Tensor:
     return torch.sigmoid(x - 0.5)
@@ -500,7 +497,6 @@ claim("largest change of V(D*, G) by 200 random waves, nats", max(changes), high
 
 # %% [markdown]
 # Now a network, 1 → 32 → 32 → 1, which sees 256 real and 256 generated numbers a step and maximises $V$ by gradient. As in chapter 5 it gives scores, $D(x) = \sigma(s)$. With $\operatorname{softplus}(s) = \log(1+e^s)$, $-\log\sigma(s) = \operatorname{softplus}(-s)$ and $-\log(1-\sigma(s)) = \operatorname{softplus}(s)$.
-
 
 # %%
 def train_D(value, steps=1500) -> nn.Module:
@@ -585,7 +581,6 @@ claim("V(D*, G) for q = p, plus log 4, nats", V_equal + math.log(4), -1e-9, 1e-9
 
 # %% [markdown]
 # **Predict.** Train the article's own two networks (chapter 5) on real digits with either objective. With the printed one, what will $D$ say of a real digit? And what will $G$ draw?
-
 
 # %%
 def printed_value(score_real: Tensor, score_fake: Tensor) -> Tensor:  # −log σ(s) = softplus(−s)
@@ -822,7 +817,6 @@ claim("the answer, weights · values", weight @ value, 5, 6)
 # $$\operatorname{Attention}(Q, K, V) = \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt d}\right) V$$
 #
 # $Q$ is $T \times d$, $K$ is $S \times d$, $V$ has $S$ rows, one value each; the softmax acts on each row of the $T \times S$ scores. First a loop, then the formula:
-
 
 # %%
 def attention_by_loop(Q: Tensor, K: Tensor, V: Tensor) -> Tensor:
@@ -1072,7 +1066,6 @@ claim("with positions", (with_positions[0] - with_positions[1][:, shuffle]).abs(
 #
 # The angle between two turned vectors depends on the *difference* of their turns only: a score depends on the distance $m - n$, not on where the pair stands. As a product of complex numbers:
 
-
 # %%
 def turn(x: Tensor, start: int = 0) -> Tensor:
     """x (T, d), whose first row stands at position start."""
@@ -1132,7 +1125,6 @@ plots.show(figure, alt=alt)
 # %% [markdown]
 # What we count: the bytes of every tensor that PyTorch keeps for the backward pass, each once. PyTorch announces each through a hook; what a kernel uses and frees on its way is not in it.
 
-
 # %%
 def kept_bytes(attend, T: int, d: int = 16) -> int:
     kept = {}
@@ -1175,7 +1167,6 @@ plots.show(figure, alt=alt)
 
 # %% [markdown]
 # *In the picture:* on two logarithmic axes a power is a straight line, and its slope is the power: 2 and 1. Time is another matter: both compute $T \cdot S$ scores, so both should grow as about $T^2$. The fused kernel fetches less from memory; what that is worth, your machine decides, so this cell's output is not saved:
-
 
 # %% tags=["machine"]
 def milliseconds(attend, T: int) -> float:

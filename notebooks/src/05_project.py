@@ -61,7 +61,6 @@ print(check_up())
 # %% [markdown]
 # **Predict.** One training step of the article's small network: is it faster on two threads than on one? On a GPU than on a CPU? With half precision (*autocast*)? And does your answer hold for a batch 16 times as large?
 
-
 # %% tags=["machine"]
 def steps_per_second(where: torch.device, batch: int, half: bool = False) -> float:
     networks = (net.to(where) for net in make_gan("article"))
@@ -189,7 +188,6 @@ claim("digits covered by the article's generator, repaired but untrained", untra
 # %% [markdown]
 # In code: one batch of fakes serves both losses, and `detach` keeps $D$'s loss from reaching $G$. The flags switch single lines off; section 5.3 needs them. (`retain_graph` keeps the fakes' graph for a second backward pass; without it, PyTorch would refuse when `detach` is missing.)
 
-
 # %%
 def plain_step(G, D, g_opt, d_opt, real, z, *, detach=True, zero_d=True, zero_g=True):
     fake = G(z)
@@ -250,7 +248,6 @@ claim(
 # %% [markdown]
 # **Predict.** After some seconds of training each, which will look best? Which will miss a digit? (2) and (4) get equal steps, so they can be compared. (3) gets a fraction of what its authors gave it, so it says little about the method.
 
-
 # %%
 def train_gan(name: str, architecture: str, steps: int, seed: int = 0, **settings) -> GANRun:
     networks = (net.to(device) for net in make_gan(architecture, seed=seed))
@@ -308,7 +305,6 @@ lab
 #
 # Follow two images through the convolutional networks. A *hook* is a function that PyTorch calls whenever a layer has worked; ours prints what left the layer. (*Batch norm* standardises each channel over the batch.)
 
-
 # %%
 def trace(net: nn.Module, *inputs: torch.Tensor) -> None:
     def hook_for(name):
@@ -335,7 +331,6 @@ for net, shape in zip(make_gan("convolutional"), [(2, 100), (2, 1, 28, 28)], str
 # ### Generator, discriminator, combined model · 组合模型
 #
 # The article stacks $G$ and $D$ into a *combined model*. Its loss must reach $G$ **through** $D$ without teaching $D$; the loss of $D$ must not reach $G$. Norms of the gradients show who is reached:
-
 
 # %%
 def gradient_norms(loss_of, *, frozen=False) -> tuple[float, float]:

@@ -191,7 +191,6 @@ claim("at first all tokens are alike: loss over ln V", first[0] / math.log(encod
 #
 # **Predict:** who wins, with so little text to learn from?
 
-
 # %%
 def bits(nats) -> float:
     return bits_per_character(float(nats), test_text)
@@ -388,7 +387,6 @@ for n in longer[:3]:
 # %% [markdown]
 # **Beam search** keeps the four most probable beginnings instead of one. **Predict:** how many translations does it change, of numbers that the model knows well?
 
-
 # %%
 def by_beam(n: int) -> str:
     source = torch.tensor([numbers.encode(numbers.to_english(n))])
@@ -474,7 +472,6 @@ for n, name in ((1, "bag of words"), (2, "bag of words and pairs"), (3, "… and
 
 # %% [markdown]
 # Our reader is a **GRU** (chapter 2): it takes the words in order, rewrites its state at each, and answers at the last one. It trains here, in a few seconds. **Predict:** pairs of words know *not good*. Will they help on new combinations?
-
 
 # %%
 def train_reader(words, texts, labels, steps: int, width: int = 32):
@@ -608,7 +605,6 @@ claim("loss after 20 steps of training anew, over that of the first", progress, 
 # A **convolutional network** (chapter 2) slides small filters over the image. A **Vision Transformer** (ViT; Dosovitskiy et al. 2020) cuts the image into 16 *patches* of 7 by 7 pixels and treats them as the words of a sentence: each patch looks at all others by attention (chapter 4). Both learned from 1,437 digits that were moved by up to three pixels at random, so that place does not matter.
 #
 # **Predict.** Two methods without hidden layers: *k-nearest neighbours* takes the majority of the 3 most similar training images; *logistic regression* weighs each pixel for each digit. How far behind will they be?
-
 
 # %%
 def accuracy(answers: torch.Tensor) -> float:
@@ -757,7 +753,6 @@ plots.show(figure, alt=alt)
 #
 # **Predict.** Diffusion was trained for 200 small steps, and can take few large ones. With fresh noise in each step (DDPM) or without (DDIM): which suffers more when steps are few?
 
-
 # %%
 def distance(steps: int, eta: float) -> float:
     images = recipes["digit_diffusion"].draw(
@@ -893,7 +888,6 @@ plots.show(figure, alt=alt)
 #
 # How much two boxes overlap is their *intersection over union*, $\mathrm{IoU} = |A \cap B| / |A \cup B|$. Suppression keeps the box with the best score, drops all that overlap it by more than a limit, and goes on with what is left. As a plain loop:
 
-
 # %%
 def plain_suppression(boxes, scores, most):
     left, kept = list(range(len(boxes))), []
@@ -953,7 +947,6 @@ plots.table(
 
 # %% [markdown]
 # Where digits touch, their ink is one patch, and the baseline takes it for one digit. *In the picture:* what the detector finds (blue, score at least 0.3) and what the patches give (gold).
-
 
 # %%
 def both(scene):
@@ -1267,7 +1260,6 @@ display(Audio(to_sound(mels["the model"]).numpy(), rate=RATE))
 # *In the picture:* the same words and formants; the model's hisses are smooth where the voice's are grainy, since it learned the mean of many.
 #
 # Who judges? The recogniser, which has never heard the model. **Baseline:** the *mean word*, each digit's training spectrograms stretched to one length and averaged. **Ceiling:** the voice's own mel bands through Griffin-Lim.
-
 
 # %%
 def mean_words() -> dict[str, torch.Tensor]:
