@@ -86,7 +86,6 @@ train, test = load_digits("digits", "train"), load_digits("digits", "test")
 #
 # **Predict.** Double $D$: what happens to $N$ in a large model? Double $L$?
 
-
 # %%
 def by_formula(c: GPTConfig) -> int:
     layer = (4 * c.D**2 + 4 * c.D) + (8 * c.D**2 + 5 * c.D) + 4 * c.D
@@ -107,7 +106,6 @@ claim("GPT-3 175B, L doubled: times the parameters", by_formula(deeper) / by_for
 
 # %% [markdown]
 # A formula can be wrong in the same way as its author. So we also *build* all twelve networks, GPT-3 with its 175 billion parameters among them. On PyTorch's **meta** device a tensor has a shape and no numbers, so it takes no memory; all else is the code that would run.
-
 
 # %%
 def count(network: nn.Module) -> int:
@@ -441,6 +439,12 @@ with torch.no_grad():
 print({name: tuple(a.shape[1:]) for name, a in activations.items()})
 
 # %%
+alt = (
+    "From left to right: a handwritten digit; sixteen small pictures with its strokes and edges; "
+    "thirty-two coarser ones; bars of 32 features; bars of ten probabilities, one near 1."
+)
+
+# %%
 first, second, features = (activations[name][which] for name in ("body.2", "body.5", "body.7"))
 belief = scores[which].softmax(dim=0)
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.6), width_ratios=[1, 1.4, 2.6, 1.4, 1.4])
@@ -453,18 +457,11 @@ axes[3].set(title="layer 3: features", xlabel="feature", ylabel="activation")
 axes[4].bar(range(10), belief, color=plots.ORANGE)
 axes[4].set(title="output", xlabel="digit", ylabel="probability", ylim=(0, 1), xticks=range(10))
 figure.tight_layout()
-
-# %%
-alt = (
-    "From left to right: a handwritten digit; sixteen small pictures with its strokes and edges; "
-    "thirty-two coarser ones; bars of 32 features; bars of ten probabilities, one near 1."
-)
 plots.show(figure, alt=alt)
 
 
 # %% [markdown]
 # *In the picture:* the first layer's maps are still the digit, its strokes and edges; the second's are coarse; then shape gives way to a code. Does this *transforming* help? A judge that learns next to nothing: name each held-out image by the nearest of ten class means, in pixels and in what each layer says.
-
 
 # %%
 def named_by_mean(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -687,7 +684,6 @@ claim("CNN of section 2.2 less the best", accuracy.item() - best, low=0)
 #
 # Recurrence must go step by step; the others treat all steps at once. **Predict:** who is fastest at 32 steps, and at 256? The figures depend on the machine, so they are not saved.
 
-
 # %% tags=["machine"]
 def milliseconds(name: str, T: int) -> float:
     net, x = make_classifier(name, 28, 10, 8200).to(device), torch.randn(8, T, 28, device=device)
@@ -744,6 +740,14 @@ reaches = {
 }
 
 # %%
+alt = (
+    "Gradient norm against distance, logarithmic, three panels. At the last position the CNN's "
+    "line ends at distance 6; RNN, LSTM and GRU fall in steep straight lines before training and "
+    "less steeply after; the Transformer's is nearly level. For class scores the CNN, too, reaches "
+    "every row."
+)
+
+# %%
 five = (plots.GREEN, plots.GREY, plots.ORANGE, plots.PURPLE, plots.BLUE)
 COLOURS = dict(zip(ARCHITECTURES, five, strict=True))
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.2), sharey=True)
@@ -756,14 +760,6 @@ for ax, (title, by_name) in zip(axes, reaches.items(), strict=True):
 axes[0].set_ylabel("gradient norm, of its largest")
 axes[0].legend(frameon=False, loc="lower left", fontsize=8)
 figure.tight_layout()
-
-# %%
-alt = (
-    "Gradient norm against distance, logarithmic, three panels. At the last position the CNN's "
-    "line ends at distance 6; RNN, LSTM and GRU fall in steep straight lines before training and "
-    "less steeply after; the Transformer's is nearly level. For class scores the CNN, too, reaches "
-    "every row."
-)
 plots.show(figure, alt=alt)
 
 # %% [markdown]
@@ -806,7 +802,6 @@ RECIPES = {  # steps, sequences a step, learning rate
 
 # %% [markdown]
 # An LSTM that starts with open forget gates learns to remember much sooner (Gers et al. 2000; Jozefowicz et al. 2015), so ours does. The RNN and the CNN see more sequences than the others: if they fail, it is not for want of examples. The sixth answer comes from the CNN with its features pooled over all positions.
-
 
 # %%
 def draw(count: int):
@@ -851,6 +846,13 @@ def recall_of(net: nn.Module) -> torch.Tensor:
 recall = {n: torch.stack([recall_of(net) for net in nets]) for n, nets in recallers.items()}
 
 # %%
+alt = (
+    "Accuracy against distance. GRU, LSTM, Transformer and the pooled CNN stay near 1 throughout; "
+    "the CNN is near 1 up to distance 6 and at chance beyond; the RNN is poor from the start and "
+    "soon near chance."
+)
+
+# %%
 figure, ax = plt.subplots(figsize=(8, 3.2))
 for name, found in recall.items():
     colour, style = COLOURS[name.split(",")[0]], "--" if "pooled" in name else "-"
@@ -862,13 +864,6 @@ ax.axhline(1 / V_RECALL, color=plots.GREY, ls=":", label="chance")
 ax.set(xlabel="distance from the mark to the end, steps", ylabel="accuracy", ylim=(0.1, 1.05))
 ax.set_xticks(range(0, T_RECALL, 2))
 ax.legend(frameon=False, ncols=1, loc="center left", bbox_to_anchor=(1, 0.5))
-
-# %%
-alt = (
-    "Accuracy against distance. GRU, LSTM, Transformer and the pooled CNN stay near 1 throughout; "
-    "the CNN is near 1 up to distance 6 and at chance beyond; the RNN is poor from the start and "
-    "soon near chance."
-)
 plots.show(figure, alt=alt)
 
 # %% [markdown]
@@ -1038,7 +1033,6 @@ claim("difference to torch.distributions, nats", difference.abs(), high=1e-5)
 # %% [markdown]
 # One step: encode a batch, draw a code from each cloud as $z = \mu + \sigma\varepsilon$ with $\varepsilon\sim\mathcal N(0, I)$, decode, descend. Written so, $z$ has a gradient with respect to $\mu$ and $\sigma$; that is the *reparameterisation trick*. The library's `elbo` and `VAERun` do just this. Our code has only $Z = 2$ numbers, so that it can be drawn.
 
-
 # %%
 def train_vae(beta: float, steps: int, seed: int = 0) -> VAERun:
     torch.manual_seed(seed)
@@ -1060,7 +1054,6 @@ vae = run.model
 
 # %% [markdown]
 # **Predict:** where between the two do two numbers per image lead?
-
 
 # %%
 @torch.no_grad()
@@ -1138,7 +1131,6 @@ plots.show(figure, alt=alt)
 
 # %% [markdown]
 # How good is this plane? Let a held-out image be named by a vote of the ten training images whose codes are nearest. The rival for two numbers is *principal component analysis* (PCA): the two directions in which the images vary most, the **linear** code with the least squared error.
-
 
 # %%
 def named_right(code_train: torch.Tensor, code_test: torch.Tensor) -> float:

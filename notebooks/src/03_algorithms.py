@@ -1529,6 +1529,13 @@ errors = {
 }
 
 # %%
+alt = (
+    "Bars of the error of seven predictions and two optima: on later ratings the error falls from "
+    "the mean to the towers with a table; on cold items the item's mean and factorisation stay at "
+    "the level of the biases and only the towers fall further."
+)
+
+# %%
 figure, ax = plt.subplots(figsize=(8, 4.4))
 heights = torch.arange(len(errors)).flip(0)
 for part, colour, shift in (("later", plots.BLUE, 0.2), ("cold", plots.ORANGE, -0.2)):
@@ -1539,13 +1546,6 @@ ax.axvline(truth.noise, color=plots.GREY, ls=":", label="σ: the mood of the use
 ax.set_yticks(heights, list(errors))
 ax.set(xlabel="root mean squared error, stars", xlim=(0, 1.25))
 ax.legend(loc="lower right", frameon=False, fontsize=9)
-
-# %%
-alt = (
-    "Bars of the error of seven predictions and two optima: on later ratings the error falls from "
-    "the mean to the towers with a table; on cold items the item's mean and factorisation stay at "
-    "the level of the biases and only the towers fall further."
-)
 plots.show(figure, alt=alt)
 
 # %% [markdown]
