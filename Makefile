@@ -51,7 +51,7 @@ lint: $(STAMP) ## code, notebooks, and text against notebooks
 	$(PY) tools/notebooks.py --check
 
 unit: $(STAMP) ## unit tests of the library and of the ground
-	$(PY) -m pytest --ignore=tests/browser --numprocesses=$(JOBS) $(PYTEST_ARGS)
+	$(PY) -m pytest --ignore=tests/browser --numprocesses=$(JOBS) --dist=loadgroup $(PYTEST_ARGS)
 
 nbval: $(STAMP) ## execute every cell of every notebook, a notebook a process
 	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) \

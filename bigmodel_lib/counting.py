@@ -14,14 +14,17 @@ from bigmodel_lib.models.transformer import GPTConfig
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
+    """A figure in parts, which add up."""
+
     @property
     def total(self) -> int | float:
+        """All parts together."""
         return sum(astuple(self))
 
 
 @dataclass(frozen=True)
-class Parameters(_Parts):
+class Parameters(Parts):
     """Numbers that a GPT learns, by part.
 
     Attributes:
@@ -57,7 +60,7 @@ def count_parameters(config: GPTConfig) -> Parameters:
 
 
 @dataclass(frozen=True)
-class TrainingMemory(_Parts):
+class TrainingMemory(Parts):
     """Bytes that training with Adam holds from step to step; activations come on top.
 
     Attributes:
@@ -93,14 +96,14 @@ def training_memory(N: int, precision: str = "mixed") -> TrainingMemory:
     Raises:
         ValueError: N < 1, or no such precision.
     """
-    _at_least_one(N=N)
+    at_least_one(N=N)
     if precision not in BYTES_TO_TRAIN:
         raise ValueError(f"need precision in {list(BYTES_TO_TRAIN)}, got {precision!r}")
     return TrainingMemory(*(size * N for size in BYTES_TO_TRAIN[precision]))
 
 
 @dataclass(frozen=True)
-class ServingMemory(_Parts):
+class ServingMemory(Parts):
     """Bytes that generation holds.
 
     Attributes:
@@ -134,7 +137,7 @@ def serving_memory(
     Raises:
         ValueError: B or a number of bytes is below 1, or T is not in 1 … config.T.
     """
-    _at_least_one(B=B, weight_bytes=weight_bytes, cache_bytes=cache_bytes)
+    at_least_one(B=B, weight_bytes=weight_bytes, cache_bytes=cache_bytes)
     T = _length(config, T)
     return ServingMemory(
         weights=count_parameters(config).total * weight_bytes,
@@ -143,7 +146,7 @@ def serving_memory(
 
 
 @dataclass(frozen=True)
-class Flops(_Parts):
+class Flops(Parts):
     """FLOPs for a token, by part; products of matrices only, which is nearly all of it.
 
     Attributes:
@@ -209,7 +212,7 @@ def approximate_training_flops(N: float, tokens: float) -> float:
     Raises:
         ValueError: N or tokens below 1.
     """
-    _at_least_one(N=N, tokens=tokens)
+    at_least_one(N=N, tokens=tokens)
     return 6 * N * tokens
 
 
@@ -220,7 +223,8 @@ def _length(config: GPTConfig, T: int | None) -> int:
     return T
 
 
-def _at_least_one(**sizes: float) -> None:
+def at_least_one(**sizes: float) -> None:
+    """Raise ValueError if a size is below 1, and say which."""
     for name, size in sizes.items():
         if not size >= 1:
             raise ValueError(f"need {name} of at least 1, got {size}")

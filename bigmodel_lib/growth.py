@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def fit_growth(years, sizes, level: float = 0.95) -> Growth:
     slope, height = x @ y / (x @ x), y.mean()
     rest = y - height - slope * x
     variance = rest @ rest / (n - 2)
-    quantile = stats.t.ppf((1 + level) / 2, n - 2)
+    quantile = special.stdtrit(n - 2, (1 + level) / 2)  # of Student's t
     return Growth(
         slope=float(slope),
         slope_range=_around(slope, quantile * np.sqrt(variance / (x @ x))),

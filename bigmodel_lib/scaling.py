@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bigmodel_lib.counting import approximate_training_flops
 
@@ -141,7 +141,8 @@ def interval(estimate: float, error: float, level: float = 0.8) -> tuple[float, 
         error: its standard error.
         level: 0.8 is what Hoffmann et al. and Besiroglu et al. report.
     """
-    return stats.norm.interval(level, loc=estimate, scale=error)
+    reach = special.ndtri((1 + level) / 2) * error
+    return estimate - reach, estimate + reach
 
 
 # --- Kaplan et al. 2020

@@ -23,6 +23,18 @@ def values_of(control: ipywidgets.Widget) -> list:
     return [control.min, middle if is_float else int(middle), control.max]
 
 
+def drive(explorer, name: str) -> None:
+    """Move one control over its whole range: each picture is drawn, and not all are the same."""
+    seen = set()
+    for value in values_of(explorer.controls[name]):
+        explorer.controls[name].value = value
+        explorer.run()
+        assert explorer.error is None
+        assert bytes(explorer.picture.value).startswith(PNG)
+        seen.add(bytes(explorer.picture.value))
+    assert len(seen) > 1
+
+
 def click(explorer, *names: str) -> None:
     """Press buttons, in this order."""
     for name in names:

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from bigmodel_lib.cached.finding import found
+from bigmodel_lib.cached.memory import peak_mib
 from bigmodel_lib.training.checkpoint import CheckpointError, load_tensors, save_tensors
 from bigmodel_lib.training.run import Record, Run
 
@@ -33,6 +35,8 @@ class Facts:
         parameters: of the model.
         seconds: of CPU time that training took.
         python, torch: versions that trained it.
+        peak_mib: the most memory that the process that trained it held, in MiB, Python and
+            PyTorch themselves included; 0 where nobody measured.
     """
 
     settings: dict[str, Any]
@@ -43,6 +47,7 @@ class Facts:
     seconds: float
     python: str
     torch: str
+    peak_mib: float = 0.0
 
 
 class Recipe:
@@ -95,25 +100,42 @@ class Recipe:
     def build(self) -> Facts:
         """Train from scratch, round to 16 bits, measure, write the file.
 
+        `peak_mib` is that of the whole process: train one model in it, as `make models` does.
+
         Raises:
             ValueError: the file would be larger than `MOST_BYTES`; nothing is written.
         """
         vocabulary, start = self.vocabulary(), time.process_time()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings["seed"])
-            model = self.make(vocabulary)
-            run = self.run(model, vocabulary)
-            for _ in tqdm(self.steps(run), self.name):
-                pass
-        seconds = time.process_time() - start
+        model = self._train(vocabulary)
+        spent = {"seconds": round(time.process_time() - start, 1), "peak_mib": round(peak_mib())}
         half = {name: value.half() for name, value in model.state_dict().items()}
         size = sum(value.nbytes for value in half.values())
         if size > MOST_BYTES:
             raise ValueError(f"need at most {MOST_BYTES:,} bytes, {self.name} has {size:,}")
         model.load_state_dict(half)
-        facts = self._facts(model.eval(), vocabulary, seconds)
+        facts = self._facts(model.eval(), vocabulary, spent)
         save_tensors(self.path, half, asdict(facts))
         return facts
+
+    def measure_memory(self, steps: int = 100) -> float:
+        """Take the first steps of training and write the peak into the file, weights untouched.
+
+        Call it in a process of its own. All steps are of one kind, so the first reach the peak.
+
+        Args:
+            steps: how many at most.
+
+        Returns:
+            MiB, as `peak_mib` of the facts.
+
+        Raises:
+            CheckpointError: there is no whole file.
+        """
+        tensors, header = load_tensors(self.path)
+        self._train(self.vocabulary(), steps)
+        header["peak_mib"] = round(peak_mib())
+        save_tensors(self.path, tensors, header)
+        return header["peak_mib"]
 
     def load(self, device: torch.device | str = "cpu") -> tuple[nn.Module, Facts]:
         """The model, in float32 and without dropout, and what is known of it.
@@ -122,7 +144,9 @@ class Recipe:
             CheckpointError: no file, a damaged one, or one that other settings made.
         """
         tensors, header = load_tensors(self.path, device)
-        facts = Facts(**{name: header[name] for name in Facts.__dataclass_fields__})
+        facts = Facts(
+            **{name: header[name] for name in Facts.__dataclass_fields__ if name in header}
+        )
         if facts.settings != _as_json(self.settings):
             raise CheckpointError(
                 f"{self.path.name} was made with {facts.settings}, the recipe now says "
@@ -136,16 +160,25 @@ class Recipe:
         """SHA-256 of the data here; the file's differs where another Python ships another text."""
         return hashlib.sha256(self.data()).hexdigest()
 
-    def _facts(self, model: nn.Module, vocabulary: Any, seconds: float) -> Facts:
+    def _train(self, vocabulary: Any, steps: int | None = None) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings["seed"])
+            model = self.make(vocabulary)
+            run = self.run(model, vocabulary)
+            for _ in tqdm(islice(self.steps(run), steps), self.name):
+                pass
+        return model
+
+    def _facts(self, model: nn.Module, vocabulary: Any, spent: dict[str, float]) -> Facts:
         return Facts(
             settings=self.settings,
             vocabulary=vocabulary,
             figures=self.measure(model, vocabulary),
             data=self.data_hash(),
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            seconds=round(seconds, 1),
             python=platform.python_version(),
             torch=torch.__version__,
+            **spent,
         )
 
 

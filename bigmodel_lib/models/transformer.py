@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .attention import KeyValueCache, MultiHeadAttention
 
@@ -166,11 +167,13 @@ class GPT(nn.Module):
         dropout: share of the embedding, and of what each layer adds, that training leaves out
             -- Vaswani et al. 2017, section 5.4, arXiv:1706.03762. It keeps a model from learning
             a small text by heart.
+        recompute: keep for the backward pass only what goes into each block, and compute the
+            block anew there -- Chen et al. 2016, arXiv:1604.06174. May be changed at any time.
     """
 
-    def __init__(self, config: GPTConfig, dropout: float = 0.0):
+    def __init__(self, config: GPTConfig, dropout: float = 0.0, *, recompute: bool = False):
         super().__init__()
-        self.config, self.dropout = config, nn.Dropout(dropout)
+        self.config, self.dropout, self.recompute = config, nn.Dropout(dropout), recompute
         self.tokens = nn.Embedding(config.V, config.D)
         self.positions = nn.Embedding(config.T, config.D)
         self.blocks = nn.ModuleList(
@@ -202,7 +205,8 @@ class GPT(nn.Module):
         where = torch.arange(start, start + ids.shape[1], device=ids.device)
         x = self.dropout(self.tokens(ids) + self.positions(where))  # (B, T, D)
         for block, kept in zip(self.blocks, cache or [None] * len(self.blocks), strict=True):
-            x = block(x, kept)
+            again = self.recompute and kept is None
+            x = checkpoint(block, x, use_reentrant=False) if again else block(x, kept)
         return F.linear(self.norm(x), self.tokens.weight)
 
     def _initialise(self) -> None:

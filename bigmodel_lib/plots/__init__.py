@@ -1,5 +1,6 @@
 """Pictures: arrays in, Axes out. Colours are safe for colour-blind readers (Wong 2011)."""
 
+from bigmodel_lib.plots.attribution import attribution_map, map_colours
 from bigmodel_lib.plots.calibration import reliability_diagram
 from bigmodel_lib.plots.graph import computation_graph
 from bigmodel_lib.plots.images import image_grid, mosaic
@@ -13,9 +14,11 @@ __all__ = [
     "GREY",
     "ORANGE",
     "PURPLE",
+    "attribution_map",
     "class_bars",
     "computation_graph",
     "image_grid",
+    "map_colours",
     "mark_changes",
     "mosaic",
     "optimal_sizes",

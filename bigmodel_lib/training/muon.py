@@ -1,7 +1,7 @@
 """Muon: a step for matrices whose directions all count alike.
 
-G a gradient (n, m), M its running mean, O what is subtracted, η the learning rate (`lr`), μ the
-momentum, λ the weight decay.
+x a matrix that is learned (n, m), G its gradient, M the running mean of G, η the learning rate
+(`lr`), μ the momentum, λ the weight decay.
 
 A gradient of a matrix is mostly a few directions: its first singular values are many times the
 others. Muon makes them all about 1, so that a step also learns what is rare -- Jordan et al.
@@ -51,15 +51,14 @@ class Muon(torch.optim.Optimizer):
 
     Momentum in Nesterov's form, Jordan et al. 2024; the factor 0.2 √max(n, m) makes a step as
     large, root mean square, as AdamW's mostly are, so that both may use one learning rate -- Liu
-    et al. 2025, section 2.2, arXiv:2502.16982.
+    et al. 2025, section 2.2, arXiv:2502.16982. `torch.optim.Muon` is the same, but takes
+    `newton_schulz` in bfloat16, which is faster on a GPU.
 
     Args:
         params: matrices, or groups of them.
         lr: η.
         momentum: μ in [0, 1).
         weight_decay: λ.
-        dtype: precision of `newton_schulz`; None means the gradient's. PyTorch's own
-            `torch.optim.Muon` uses bfloat16, which is faster on a GPU.
 
     Raises:
         ValueError: a parameter is no matrix, or a number is out of its range.
@@ -71,13 +70,11 @@ class Muon(torch.optim.Optimizer):
         lr: float = 1e-3,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
-        dtype: torch.dtype | None = None,
     ):
         if not (lr >= 0 and weight_decay >= 0 and 0 <= momentum < 1):
             numbers = f"{lr}, {weight_decay} and {momentum}"
             raise ValueError(f"need lr, weight_decay >= 0 and 0 <= momentum < 1, got {numbers}")
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self.dtype = dtype
         shapes = [tuple(x.shape) for group in self.param_groups for x in group["params"]]
         if any(len(shape) != 2 for shape in shapes):
             raise ValueError(f"need matrices, got shapes {shapes}")
@@ -93,9 +90,8 @@ class Muon(torch.optim.Optimizer):
     def _move(self, x: Tensor, G: Tensor, group: dict) -> None:
         state, mu = self.state[x], group["momentum"]
         M = state.setdefault("M", torch.zeros_like(G)).lerp_(G, 1 - mu)
-        O = newton_schulz(G.lerp(M, mu).to(self.dtype or G.dtype)).to(x.dtype)  # noqa: E741
         x.mul_(1 - group["lr"] * group["weight_decay"])
-        x.sub_(O, alpha=0.2 * group["lr"] * max(x.shape) ** 0.5)
+        x.sub_(newton_schulz(G.lerp(M, mu)), alpha=0.2 * group["lr"] * max(x.shape) ** 0.5)
 
 
 def inner_matrices(model: nn.Module) -> list[nn.Parameter]:

@@ -269,7 +269,10 @@ class Run:
             path: the file.
             notes: what JSON can hold, kept beside the state for whoever reads the file.
         """
-        snapshot = self.snapshot()
+        self.write(path, self.snapshot(), **notes)
+
+    def write(self, path: str | Path, snapshot: Snapshot, **notes: Any) -> None:
+        """Write a snapshot of this moment as `save` does."""
         history = {f"history.{name}": column for name, column in self.history.items()}
         facts = {**notes, **snapshot.facts, "step": snapshot.step, "run": type(self).__name__}
         save_tensors(path, snapshot.tensors | history, facts)

@@ -78,7 +78,7 @@ class TextRun(Run):
 
     def train_step(self) -> dict[str, Tensor]:
         """One step of the optimisers on one batch of windows."""
-        windows = self._windows()
+        windows = self.draw()
         scores = self.model(windows[:, :-1])
         loss = F.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
         for optimizer in self.optimizers.values():
@@ -89,8 +89,8 @@ class TextRun(Run):
             optimizer.step()
         return {"loss": loss}
 
-    def _windows(self) -> Tensor:
-        """Windows (B, T + 1), each text's share of them at places drawn anew."""
+    def draw(self) -> Tensor:
+        """Windows (B, T + 1), T tokens and for each the next; each text's share at new places."""
         length, count = self.settings.length, self.settings.batch_size
         of_further = round(self.settings.further * count)
         parts = []

@@ -1,39 +1,37 @@
-"""Explorers: pictures that follow the reader's hand."""
+"""Explorers: pictures that follow the reader's hand. Each is imported when it is asked for."""
 
-from bigmodel_lib.widgets.adversarial_lab import AdversarialLab
-from bigmodel_lib.widgets.attention_explorer import AttentionExplorer
-from bigmodel_lib.widgets.backprop_stepper import BackpropStepper
-from bigmodel_lib.widgets.denoising_lab import DenoisingLab
-from bigmodel_lib.widgets.detector_lab import DetectorLab
-from bigmodel_lib.widgets.efficiency_lab import EfficiencyLab
-from bigmodel_lib.widgets.gan_1d import GAN1D
-from bigmodel_lib.widgets.gan_lab import GANLab
-from bigmodel_lib.widgets.model_builder import ModelBuilder
-from bigmodel_lib.widgets.optimizer_race import OptimizerRace
-from bigmodel_lib.widgets.pipeline_lab import PipelineLab
-from bigmodel_lib.widgets.resource_calculator import ResourceCalculator
-from bigmodel_lib.widgets.sampler_lab import SamplerLab
-from bigmodel_lib.widgets.scaling_lab import ScalingLab
-from bigmodel_lib.widgets.spectrogram_lab import SpectrogramLab
-from bigmodel_lib.widgets.translator_lab import TranslatorLab
-from bigmodel_lib.widgets.vae_lab import VAELab
+from importlib import import_module
 
-__all__ = [
-    "GAN1D",
-    "AdversarialLab",
-    "AttentionExplorer",
-    "BackpropStepper",
-    "DenoisingLab",
-    "DetectorLab",
-    "EfficiencyLab",
-    "GANLab",
-    "ModelBuilder",
-    "OptimizerRace",
-    "PipelineLab",
-    "ResourceCalculator",
-    "SamplerLab",
-    "ScalingLab",
-    "SpectrogramLab",
-    "TranslatorLab",
-    "VAELab",
-]
+# A chapter needs one or two of them, and all together import most of the library
+MODULES = {
+    "AdversarialLab": "adversarial_lab",
+    "AttentionExplorer": "attention_explorer",
+    "BackpropStepper": "backprop_stepper",
+    "DenoisingLab": "denoising_lab",
+    "DetectorLab": "detector_lab",
+    "DrawDigit": "draw_digit",
+    "EfficiencyLab": "efficiency_lab",
+    "GAN1D": "gan_1d",
+    "GANLab": "gan_lab",
+    "ModelBuilder": "model_builder",
+    "OptimizerRace": "optimizer_race",
+    "PipelineLab": "pipeline_lab",
+    "ResourceCalculator": "resource_calculator",
+    "SamplerLab": "sampler_lab",
+    "ScalingLab": "scaling_lab",
+    "SpectrogramLab": "spectrogram_lab",
+    "TranslatorLab": "translator_lab",
+    "VAELab": "vae_lab",
+}
+
+__all__ = sorted(MODULES)
+
+
+def __getattr__(name: str):
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *MODULES])

@@ -32,6 +32,25 @@ class Choice:
     step: int
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a translation depends on."""
+
+    n: int
+    to: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A whole translation: the source (1, S), the tokens written, and -ln p of them."""
+
+    asked: Asked
+    source: torch.Tensor
+    ids: tuple[int, ...]
+    nats: float
+
+
 class TranslatorLab(Explorer):
     """Where a translator looks while it writes, and what else it might have written.
 
@@ -50,31 +69,33 @@ class TranslatorLab(Explorer):
                 raise ValueError(f"need choices in {tuple(controls)}, got {name!r}")
             controls[name].value = value
         self._model, self._picture = model.eval(), TranslatorPicture()
+        self._translation = _translate(self._model, _asked(_chosen(controls)))
+        controls["step"].max = self._room()  # the value comes down with it
         self._choice = _chosen(controls)
-        self._n = _number(self._choice)
         super().__init__(controls, _rows(controls))
 
     def apply(self, name: str) -> None:
         """Take over all controls together; `next` writes one token more."""
+        slider = self.controls["step"]
         if name == "next":
-            step = min(self.controls["step"].value + 1, MOST_WRITTEN)
-            self.show_values({"step": step})
-        choice = _chosen(self.controls)
-        self._n = _number(choice)
-        self._choice = choice
+            self.show_values({"step": min(slider.value + 1, slider.max)})
+        asked = _asked(_chosen(self.controls))
+        if asked != self._translation.asked:
+            self._translation = _translate(self._model, asked)
+            whole, room = slider.value == slider.max, self._room()
+            slider.max = room
+            self.show_values({"step": room if whole else min(slider.value, room)})
+        self._choice = _chosen(self.controls)
         self.accept(*self.controls)
+
+    def _room(self) -> int:
+        return min(len(self._translation.ids), MOST_WRITTEN)
 
     @torch.no_grad()
     def compute(self) -> TranslatorView:
         """The translation so far, its alignment, and the next token's likeliest candidates."""
-        c = self._choice
-        source_text = WRITERS[OTHER[c.to]](self._n)
-        source = torch.tensor([numbers.encode(source_text)]).to(self._model.tokens.weight.device)
-        width = 1 if c.search == "greedy" else c.width
-        start = torch.tensor([STARTS[c.to]], device=source.device)
-        logits_of = self._model.next_logits(source)
-        best = beam_search(logits_of, start, width, STEPS, end=numbers.END)[0]
-        written = list(best.ids)
+        c, done = self._choice, self._translation
+        source, written, asked = done.source, done.ids, done.asked
         shown = written[: c.step]
         target = torch.tensor([[STARTS[c.to], *shown]], device=source.device)
         logits, alignments = self._model.decode(target, *self._model.encode(source))
@@ -89,8 +110,8 @@ class TranslatorLab(Explorer):
             probabilities=guesses.values.numpy(),
             is_whole=len(shown) == len(written),
             text=numbers.decode(shown),
-            truth=WRITERS[c.to](self._n),
-            nats=-best.log_probability,
+            truth=WRITERS[c.to](asked.n),
+            nats=done.nats,
         )
 
     def draw(self, data: TranslatorView) -> str:
@@ -104,6 +125,22 @@ class TranslatorLab(Explorer):
 
 def _chosen(controls: dict[str, ipywidgets.Widget]) -> Choice:
     return Choice(**{name: controls[name].value for name in Choice.__dataclass_fields__})
+
+
+def _asked(choice: Choice) -> Asked:
+    """The number, the direction, and how many beginnings the search keeps; 1 is greedy."""
+    width = 1 if choice.search == "greedy" else choice.width
+    return Asked(_number(choice), choice.to, width)
+
+
+@torch.no_grad()
+def _translate(model: Translator, asked: Asked) -> Translation:
+    text = WRITERS[OTHER[asked.to]](asked.n)
+    source = torch.tensor([numbers.encode(text)]).to(model.tokens.weight.device)
+    start = torch.tensor([STARTS[asked.to]], device=source.device)
+    read = model.next_logits(source)
+    best = beam_search(read, start, asked.width, STEPS, end=numbers.END)[0]
+    return Translation(asked, source, tuple(best.ids), -best.log_probability)
 
 
 def _number(choice: Choice) -> int:

@@ -23,24 +23,50 @@
 # **It takes** an hour to read, about half a minute to run on two cores, and under 1.2 GB of memory.
 
 # %%
+import re
+import shlex
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from IPython.display import HTML, display
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from bigmodel_lib import gallery, plots, widgets
+from bigmodel_lib.accounting import (
+    STAGES,
+    Step,
+    measured_peak,
+    numbers_sent,
+    peak,
+    phases,
+    shard,
+    text_loss,
+)
 from bigmodel_lib.chapters import executed_cells
 from bigmodel_lib.claims import claim
 from bigmodel_lib.costs import PUBLISHED, misses
+from bigmodel_lib.counting import count_parameters, forward_flops, training_memory
 from bigmodel_lib.data.digits import load_digits, shrink
 from bigmodel_lib.data.text import language_reference, split_paragraphs
 from bigmodel_lib.device import seed_everything
+from bigmodel_lib.distributed import examples_folder
+from bigmodel_lib.distributed.journal import attempts, held, read_journal
+from bigmodel_lib.distributed.launch import launch, torchrun
+from bigmodel_lib.distributed.options import Options
+from bigmodel_lib.distributed.train import train
+from bigmodel_lib.distributed.worker import Worker
 from bigmodel_lib.models.cnn import DigitCNN
 from bigmodel_lib.models.random_features import least_squares, random_relu
 from bigmodel_lib.models.sequence import make_classifier
 from bigmodel_lib.models.transformer import GPT, GPT3_175B, GPTConfig
+from bigmodel_lib.training.checkpoint import load_tensors
 from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings, StreamRun
 from bigmodel_lib.widgets import ResourceCalculator
 
@@ -77,7 +103,7 @@ parts = split_paragraphs(language_reference())
 known, unknown = (torch.tensor(list(part.encode())) for part in parts)
 
 
-def windows(text: torch.Tensor, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def cut(text: torch.Tensor, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs (B, 64), and the byte that follows each of theirs, (B, 64)."""
     found = text[starts[:, None] + torch.arange(65)]
     return found[:, :-1], found[:, 1:]
@@ -85,10 +111,11 @@ def windows(text: torch.Tensor, starts: torch.Tensor) -> tuple[torch.Tensor, tor
 
 def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """So many windows from the text that is for training."""
-    return windows(known, torch.randint(len(known) - 65, (count,)))
+    return cut(known, torch.randint(len(known) - 65, (count,)))
+
 
 # %%
-def train(name: str, model: nn.Module) -> nn.Module:
+def fitted(name: str, model: nn.Module) -> nn.Module:
     """150 steps for digits, 250 for text."""
     settings = ClassifierSettings(lr=3e-3, batch_size=16 if name == "GPT" else 64)
     if name == "GPT":
@@ -105,12 +132,13 @@ def accuracy(name: str, model: nn.Module) -> float:
     """Share of held-out digits, or next bytes, that are named right."""
     inputs, labels = held_out.images, held_out.labels
     if name == "GPT":
-        inputs, labels = windows(unknown, torch.arange(0, 200 * 65, 65))
+        inputs, labels = cut(unknown, torch.arange(0, 200 * 65, 65))
     with torch.no_grad():
         return (model(inputs).argmax(-1) == labels).float().mean().item()
 
+
 # %%
-trained = {name: train(name, make()) for name, make in MODELS.items()}
+trained = {name: fitted(name, make()) for name, make in MODELS.items()}
 right = {name: accuracy(name, model) for name, model in trained.items()}
 sizes = {name: sum(p.numel() for p in model.parameters()) for name, model in trained.items()}
 plots.table(
@@ -171,6 +199,7 @@ def errors(N: int, noise: float, seed: int) -> torch.Tensor:
         [(a != b).double().mean(-1) for a, b in zip(answers, (labels[test], seen), strict=True)]
     )
 
+
 # %%
 NOISE, SEEDS = (0.0, 0.1), 6
 found = torch.stack(
@@ -203,10 +232,10 @@ place = {N: i for i, N in enumerate(WIDTHS)}
 for p, one in zip(NOISE, mean, strict=True):
     test = one[:, 0, 0]
     best_small = test[: place[200]].min()
-    peak = WIDTHS[int(test.argmax())]
+    top = WIDTHS[int(test.argmax())]
     low, high = best_small, test.max()
-    print(f"{p:.0%} noise: {low:.3f} below N = n, {high:.3f} at N = {peak}, {test[-1]:.3f} at last")
-    claim("features at the peak", peak, low=180, high=260)
+    print(f"{p:.0%} noise: {low:.3f} below N = n, {high:.3f} at N = {top}, {test[-1]:.3f} at last")
+    claim("features at the peak", top, low=180, high=260)
     claim("error at the peak over the best below it", test.max() / best_small, low=2)
     claim("error at N = 16 n over the best below N = n", test[-1] / best_small, high=0.85)
 
@@ -221,6 +250,271 @@ claim("noise raises the peak by, points", 100 * (noisy[:, 0].max() - clean[:, 0]
 
 # %% [markdown]
 # **What this explains, and what not.** More parameters than examples need not hurt: among all exact fits, the shortest is smoother the more features it can choose from. That is why "too many parameters" is no argument against large models. It is no argument *for* them either: a penalty chosen well does as much for a small one, as the orange line shows. And nothing here trains its features, which is what deep learning is about.
+
+# %% [markdown]
+# ## 9.2 Resource use · 大模型的资源消耗
+#
+# Large models take much compute and storage, says the article, and **optimised algorithms** and **distributed computing** reduce it. Both are put to the test. First an account: where does the memory of a training step go? Then three ways to need less of it on one machine. Then the same training in several processes, one of which is killed on the way.
+
+# %% [markdown]
+# ### The memory accountant · 内存账本
+#
+# What must stay from step to step depends on the number of parameters $N$ alone. In float32, at 4 bytes a number:
+#
+# $$\underbrace{4N}_{\text{weights}} + \underbrace{4N}_{\text{gradients}} + \underbrace{8N}_{\text{Adam's two moments}} = 16N \text{ bytes}$$
+#
+# (Rajbhandari et al. 2020, section 3.1, where mixed precision comes to 16 as well.)
+
+# %% [markdown]
+# **Activations** come on top: whatever the backward pass needs again. A block of our GPT keeps, for $B$ sequences of $T$ tokens, width $D$ and $H$ heads,
+#
+# $$BTD\,(2s + 14i) + 4BT\,(H + 4) \text{ bytes}$$
+#
+# with $s$ bytes a number of the residual stream, which the two norms keep, and $i$ bytes of what products take and give: two outputs of norms, queries, keys, values, what attention gives, 4 + 4 for the MLP before and after GELU. The last term is statistics, in float32.
+
+# %% [markdown]
+# With $s = i = 2$ this is $32BTD$: the 34 of Korthikanti et al. 2022 (equation 1) without 2 for dropout's masks. Their term with $T^2$ is missing because fused attention never stores its weights.
+#
+# A step's memory rises and falls: `phases` follows it. "loss" is the turning point from forward to backward; in "last block" and "first block" backward has come there; "update" is the optimiser's.
+
+# %%
+config = GPTConfig(V=256, T=64, L=6, D=128, H=4)
+step = Step(config, B=16)
+MB = 1e6
+rows = {
+    name: {part: nbytes / MB for part, nbytes in asdict(found).items()} | {"sum": found.total / MB}
+    for name, found in phases(step).items()
+}
+plots.table(rows)
+
+# %% [markdown]
+# In megabytes. Read it from top to bottom: activations go, gradients come, and the peak is where forward turns into backward. *passing* is what is made and dropped on the way, such as gradients of activations.
+
+# %% [markdown]
+# **Predict:** the batch is cut into four pieces, whose gradients are added up before the update (**accumulation**). Or each block keeps its input only, and computes the rest anew when backward comes to it (**recomputation**, also called activation checkpointing; Chen et al. 2016). Or numbers have 16 bits. Which saves most here?
+
+# %%
+ways = {
+    "plain": {},
+    "4 pieces": {"parts": 4},
+    "recompute": {"recompute": True},
+    "autocast": {"precision": "autocast"},
+    "bfloat16": {"precision": "bfloat16"},
+    "4 pieces,\nrecompute": {"parts": 4, "recompute": True},
+}
+predicted = {name: peak(replace(step, **way)) for name, way in ways.items()}
+measured = {name: measured_peak(replace(step, **way)) for name, way in ways.items()}
+
+# %%
+figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+base = [0.0] * len(ways)
+colours = (plots.BLUE, "#56B4E9", plots.GREEN, plots.ORANGE, plots.PURPLE)
+for part, colour in zip(asdict(predicted["plain"]), colours, strict=True):
+    heights = [asdict(found)[part] / MB for found in predicted.values()]
+    _ = ax.bar(list(ways), heights, bottom=base, color=colour, label=part, width=0.6)
+    base = [a + b for a, b in zip(base, heights, strict=True)]
+tops = [nbytes / MB for nbytes in measured.values()]
+_ = ax.plot(list(ways), tops, "k_", ms=34, mew=2, label="measured")
+_ = ax.set_ylabel("peak (MB)")
+_ = ax.legend(frameon=False, ncols=2)
+plots.show(figure, "Predicted peaks in parts as bars, measured ones as black lines on their tops.")
+
+# %% [markdown]
+# Each bar is a prediction, made without building anything; each black line counts the bytes of all tensors alive during two real steps. They meet. Activations are the largest part, so what saves on them saves most: recomputation, alone or with pieces. Autocast keeps float32 weights and adds 16-bit copies of them.
+#
+# One model proves little. Others, in which vocabulary, weights or length count most:
+
+# %%
+others = {
+    "large vocabulary": Step(GPTConfig(V=2000, T=32, L=2, D=48, H=3), B=4),
+    "many weights": Step(GPTConfig(V=128, T=8, L=2, D=192, H=4), B=4),
+    "long": Step(GPTConfig(V=64, T=256, L=3, D=64, H=4), B=2),
+}
+few = {"2 pieces": {"parts": 2}, **{k: ways[k] for k in ("plain", "recompute", "autocast")}}
+
+# %%
+ratios = {name: predicted[name].total / measured[name] for name in ways}
+for name, one in others.items():
+    for way, change in few.items():
+        other = replace(one, **change)
+        ratios[f"{name}, {way}"] = peak(other).total / measured_peak(other)
+worst = max(ratios, key=lambda name: abs(ratios[name] - 1))
+print(f"{len(ratios)} predictions; the worst, {worst!r}: {ratios[worst]:.3f} of what was measured")
+claim("largest error of a predicted peak", abs(ratios[worst] - 1), high=0.10)
+share = predicted["plain"].activations / peak(step).total
+claim("plain: share that is activations", share, low=0.5)
+
+# %% [markdown]
+# ### Less memory, the same gradients · 省内存，不改梯度
+#
+# Accumulation and recomputation claim to change nothing but the order of work. The mean over a batch is the mean of its pieces' means, and a block computed twice gives the same numbers. In float64, where rounding is small:
+
+# %%
+small = GPTConfig(V=61, T=32, L=3, D=48, H=3)
+windows = torch.randint(small.V, (8, small.T + 1))
+
+
+def gradients_of(parts: int = 1, recompute: bool = False) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    model = GPT(small, recompute=recompute).double()
+    for part in windows.chunk(parts):
+        (text_loss(model, part) / parts).backward()
+    return [weight.grad for weight in model.parameters()]
+
+
+def furthest(one, other) -> float:
+    return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
+
+
+whole = gradients_of()
+claim("4 pieces: largest difference of a gradient", furthest(gradients_of(4), whole), high=1e-12)
+claim("recomputed: the same", furthest(gradients_of(recompute=True), whole), 0, 0)
+claim("for scale, the largest gradient", max(float(g.abs().max()) for g in whole), low=1e-3)
+
+
+# %% [markdown]
+# Nothing is free. Pieces are small batches, which use a GPU less well, and all gradients stay between them. Recomputation takes another forward pass: one part on top of three, a third more arithmetic. PyTorch does with less: it stops once it has what backward needs, which the last product of a block, $8D^2$ of its $24D^2$ FLOPs a token, does not give. That leaves two ninths.
+
+# %%
+def flops(recompute: bool) -> int:
+    model = GPT(config, recompute=recompute)
+    ids = torch.zeros(2, config.T + 1, dtype=torch.int64)
+    # the plain kernel: the counter knows its products everywhere
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        text_loss(model, ids).backward()
+    return counter.get_total_flops()
+
+
+once = forward_flops(config)
+again = (once.total - once.logits - once.mlp / 2) / (3 * once.total)
+extra = flops(recompute=True) / flops(recompute=False) - 1
+claim("extra arithmetic of recomputation: two ninths", extra, 0.2, 0.25)
+claim("counted over predicted", extra / again, 0.999, 1.001)
+saved = 1 - measured["recompute"] / measured["plain"]
+claim("memory that it saves here", saved, low=0.4)
+
+# %% [markdown]
+# Sixteen bits are another matter: they do change the result. bfloat16 has 8 significant bits, so a weight of 1 does not notice an update of 0.001. That is why mixed precision keeps a float32 weight for the update, and computes with copies.
+
+# %%
+weight, update = torch.tensor(1.0, dtype=torch.bfloat16), 1e-3
+for _step in range(100):
+    weight = weight + update
+claim("a bfloat16 weight of 1 after 100 updates of 0.001", weight, 1, 1)
+claim("its peak over that of float32", measured["bfloat16"] / measured["plain"], 0.45, 0.55)
+
+# %% [markdown]
+# ### Many workers · 分布式训练
+#
+# **Data parallel**: each of $W$ workers takes a part of the batch, and gradients are averaged (DDP; Li et al. 2020). Each still holds everything. **ZeRO** cuts it up: in stage 1 a worker keeps $1/W$ of the optimiser's state, in stage 2 of the gradients too, in stage 3 of the weights too, collected when a block needs them. PyTorch's stage 3 is **FSDP** (Zhao et al. 2023). ZeRO's own example: 7.5 billion parameters, mixed precision, 64 workers.
+
+# %%
+N, W = 7_500_000_000, 64
+stages = {}
+for stage, cut in STAGES.items():
+    part = shard(training_memory(N), W, stage)
+    row = {name: nbytes / 1e9 for name, nbytes in asdict(part).items()}
+    sent = f"{numbers_sent(N, stage) / N:.0f} N"
+    stages[f"{stage}: cuts {cut}"] = {**row, "sum (GB)": part.total / 1e9, "numbers sent": sent}
+plots.table(stages)
+last = shard(training_memory(N), W, 3).total / 1e9
+claim("GB a worker in stage 3; the paper's figure 1 says 1.9", last, 1.85, 1.95)
+
+# %% [markdown]
+# Stage 3 sends half as much again as the others, and fits 64 times as much. Activations are not cut: each worker has those of its own windows.
+
+# %% [markdown]
+# ### For real · 真实运行
+#
+# One script, `bigmodel_lib/distributed/train.py`. Run by python it is the only worker; run by `torchrun` it is one of many, connected by Gloo on CPUs and NCCL on GPUs. First alone, in this notebook: a GPT on the bytes of the language reference, in float64, so that any difference which is more than rounding will stand out.
+
+# %%
+place = tempfile.TemporaryDirectory()
+folder = Path(place.name)
+alone = Options(folder / "alone", dtype="float64")
+run = train(alone, Worker(rank=0, world=1, device=torch.device("cpu"), attempt=0))
+print(f"{count_parameters(alone.config).total:,} parameters, {run.step} steps")
+
+# %% [markdown]
+# Now two workers, in processes of their own: FSDP first, then DDP. Under FSDP there is a fire drill: after step 13 worker 1 sends itself SIGKILL, without a word to anybody, as when a machine dies. `torchrun` is to notice, stop the other worker, and start both again; they go on from the last checkpoint, which is written every 8 steps.
+#
+# **Predict:** how many steps are computed twice? Will the end be the same to the last bit?
+
+# %%
+two = Options(folder / "two", "fsdp,ddp", dtype="float64", kill_rank=1, kill_step=13)
+launch(two, workers=2, restarts=1)
+fsdp, ddp = two.each()
+log = (two.folder / "agent-0.log").read_text()
+exits = re.findall(r"exitcode: (-?\d+)", log)
+claim("how the killed worker ended, minus the number of SIGKILL", int(exits[0]), -9, -9)
+
+# %%
+journals = {
+    one.strategy: [read_journal(one.folder, rank) for rank in (0, 1)] for one in (fsdp, ddp)
+}
+(losses,) = attempts(read_journal(alone.folder, 0))
+(by_ddp,) = attempts(journals["ddp"][0])
+before, after = attempts(journals["fsdp"][0])
+
+# %%
+figure, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")
+_ = ax.plot(losses.keys(), losses.values(), color=plots.GREY, lw=5, alpha=0.4, label="one process")
+_ = ax.plot(by_ddp.keys(), by_ddp.values(), "o", color=plots.BLUE, ms=4, label="DDP")
+_ = ax.plot(before.keys(), before.values(), "x", color=plots.ORANGE, ms=9, label="FSDP, first")
+_ = ax.plot(after.keys(), after.values(), "+", color=plots.GREEN, ms=12, label="FSDP, restarted")
+_ = ax.axvline(fsdp.kill_step + 0.5, color=plots.ORANGE, ls=":", label="worker 1 is killed")
+_ = ax.set(xlabel="step", ylabel="loss (nats a byte)")
+_ = ax.legend(frameon=False)
+plots.show(figure, "Loss by step: all four series lie on one curve; steps 9 to 13 have both marks.")
+
+
+# %% [markdown]
+# One curve. From step 9 to step 13 crosses × and + lie on each other: those steps were computed before the death, lost with it, and computed again. Equal to the eye is not enough:
+
+# %%
+def state(options: Options) -> dict[str, torch.Tensor]:
+    return load_tensors(options.checkpoint)[0]
+
+
+reference, common = state(alone), [step for step in after if step in before]
+for one in (ddp, fsdp):
+    found = state(one)
+    names = [name for name in found if name.startswith(("model.", "history.loss"))]
+    apart = furthest([found[name] for name in names], [reference[name] for name in names])
+    claim(f"{one.strategy}: largest difference of any weight or loss", apart, high=1e-9)
+claim("attempts of the FSDP run", len(attempts(journals["fsdp"][1])), 2, 2)
+claim("steps computed twice", len(common), 5, 5)
+claim("their losses differ by", max(abs(before[i] - after[i]) for i in common), 0, 0)
+claim("for scale, what training did to the loss", losses[1] - losses[24], low=1)
+
+# %% [markdown]
+# Rounding is all that is left between one process and two; between a restarted run and itself, nothing. In float32 the distance is larger: Adam divides a gradient by its own size, and where one nearly vanishes, its rounding becomes a step.
+#
+# What did each worker hold?
+
+# %%
+rows = {"alone": held(read_journal(alone.folder, 0))}
+for name, lines in journals.items():
+    rows |= {f"{name}, worker {rank}": held(lines[rank]) for rank in (0, 1)}
+plots.table({name: row | {"sum": sum(row.values())} for name, row in rows.items()})
+everything = 2 * training_memory(count_parameters(alone.config).total, "float32").total
+claim("DDP: a worker's bytes over 32 N", sum(rows["ddp, worker 1"].values()) / everything, 1, 1)
+halves = sum(rows["fsdp, worker 1"].values()) / everything
+claim("FSDP: a worker's bytes over 32 N", halves, 0.5, 0.52)
+
+# %% [markdown]
+# ### From one machine to many · 从单机到多机
+#
+# The script stays; `torchrun` is started on each machine, with an address where its **agents** find each other. This chapter's tests do a dry run with two agents on one machine, kill a worker of the second, and get the same weights. The line, the same on all machines:
+
+# %%
+line = torchrun(workers=8, machines=2, restarts=3, endpoint="FIRST-MACHINE:29400")
+print(shlex.join(["torchrun", *line[3:], "--strategy=fsdp", "RUN"]).replace(" -", " \\\n    -"))
+print("\nready to adapt:", sorted(path.name for path in examples_folder().iterdir()))
+place.cleanup()
+
+# %% [markdown]
+# `train.sbatch` starts it under Slurm, `train.yaml` under Kubernetes, and their README is the way there, step by step, with what breaks. One trap deserves its place here: an agent keeps one address book for all attempts, in which restarted workers may find the dead ("connection refused"; PyTorch issue 135712). `group_store` in `worker.py` gives each attempt its own page.
 
 # %% [markdown]
 # ### What it costs · 费用、能源与碳

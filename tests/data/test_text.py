@@ -1,15 +1,20 @@
 """The text that ships with Python, its split, and compressors as a measure."""
 
+import ast
 import gzip
 import lzma
 import math
 import random
+import string
+import textwrap
 
 import pytest
 
+from bigmodel_lib.data import text as text_module
 from bigmodel_lib.data.text import (
     bits_per_character,
     compressed_bits,
+    docstrings,
     language_reference,
     split_paragraphs,
 )
@@ -26,6 +31,55 @@ def test_no_paragraph_comes_twice():
     paragraphs = language_reference().split("\n\n")
     assert len(paragraphs) > 1500
     assert len(set(paragraphs)) == len(paragraphs)
+
+
+# --- the docstrings
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_docstrings_are_long_and_hold_what_python_itself_says():
+    text = docstrings()
+    assert 1_000_000 < len(text) < 3_000_000
+    for thing in (textwrap.dedent, string.Template, textwrap.TextWrapper, ast.walk):
+        assert words(thing.__doc__) in words(text)
+
+
+def test_nothing_of_the_reference_is_in_them():
+    """Neither a paragraph nor, of the held-out part, twenty words in a row."""
+    text = words(docstrings())
+    known = {words(p) for p in language_reference().split("\n\n")}
+    assert not known & {words(p) for p in docstrings().split("\n\n")}
+    _, held_out = split_paragraphs(language_reference())
+    parts = [p.split() for p in held_out.split("\n\n")]
+    runs = [" ".join(p[i : i + 20]) for p in parts for i in range(0, len(p) - 19, 20)]
+    assert len(runs) > 50
+    assert not [run for run in runs if run in text]
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A standard library of three files and of what is no part of it."""
+    files = {
+        "b.py": 'raise SystemExit  # no import\nclass B:\n    """Of the class."""\n',
+        "a.py": '"""First.\n\nSays the\n   reference."""\nasync def f():\n    """Of f."""\n',
+        "part/c.py": '"""Of f."""\nif True:\n    def g():\n        """Of g."""\n    x = """no"""\n',
+        "test/d.py": '"""Of a test."""\n',
+        "site-packages/e.py": '"""Of others."""\n',
+        "notes.txt": '"""No source."""\n',
+    }
+    for name, source in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(source)
+    monkeypatch.setattr(text_module.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(text_module, "language_reference", lambda: "Says the reference.\n\nMore")
+    return docstrings.__wrapped__  # the cache keeps the true ones
+
+
+def test_each_docstring_once_in_the_order_of_the_files(library):
+    assert library().split("\n\n") == ["First.", "Of f.", "Of the class.", "Of g."]
 
 
 # --- split

@@ -23,6 +23,7 @@ LEVELS = {
     "comparing": 2,
     "decisions": 2,
     "forecasting": 2,
+    "attribution": 2,
     "claims": 2,
     "report_card": 1,
     "gallery": 1,
@@ -34,6 +35,7 @@ LEVELS = {
     "isoflop": 2,
     "memory": 2,
     "compression": 2,
+    "accounting": 2,
     "scaling": 2,
     "deployment": 2,
     "heads": 2,
@@ -45,6 +47,7 @@ LEVELS = {
     "plots": 3,
     "serve": 3,
     "train_gpt": 3,
+    "distributed": 3,
     "widgets": 4,
     "__main__": 5,
 }

@@ -62,6 +62,32 @@ def test_the_rate_rises_falls_and_then_stays():
     assert rates[9:] == pytest.approx([0.1] * 11)
 
 
+@pytest.mark.parametrize("last", [0.0, 0.4, 1.0])
+def test_what_is_left_at_the_end(last):
+    schedule = Schedule(lr=0.5, schedule=10, last=last)
+    assert schedule.rate(10) == schedule.rate(15) == pytest.approx(0.5 * last)
+    assert schedule.rate(5) == pytest.approx(0.5 * (1 + last) / 2)  # half of the fall
+
+
+@pytest.mark.parametrize("last", [-0.1, 1.1, math.nan])
+def test_the_rate_does_not_rise_at_the_end(last):
+    with pytest.raises(ValueError, match="need 0 <= last <= 1"):
+        Schedule(last=last).check()
+
+
+def test_parameters_that_another_optimiser_moves_are_left_out():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.LayerNorm(5))
+    groups = adamw(model, without=[model[0].weight, model[1].bias]).param_groups
+    assert [group["params"] for group in groups] == [[], [model[0].bias, model[1].weight]]
+
+
+def test_one_group_of_matrices_decays():
+    optimizer = torch.optim.SGD([torch.ones(2, 2)], lr=0.1)
+    Schedule(lr=0.5, weight_decay=0.2).apply(optimizer, 1)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer.param_groups[0]["weight_decay"] == 0.2
+
+
 def test_without_a_schedule_it_is_what_it_is():
     assert {Schedule(lr=0.3).rate(step) for step in (1, 2, 1000)} == {0.3}
 

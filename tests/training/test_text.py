@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from bigmodel_lib.models.attention_lm import AttentionLM
+from bigmodel_lib.training.muon import Muon, inner_matrices
 from bigmodel_lib.training.text import TextRun, TextSettings, text_nats, token_nats
 
 IDS = torch.arange(300) % 7
@@ -69,6 +70,56 @@ def test_weight_decay_and_schedule_equal_a_plain_loop():
         torch.testing.assert_close(ours, theirs)
 
 
+def test_two_texts_and_two_optimisers_equal_a_plain_loop():
+    other = 6 - IDS[:100]
+    settings = TextSettings(1e-2, 0.3, last=0.0, schedule=4, batch_size=5, length=5, further=0.4)
+    run = TextRun(model(), IDS, settings=settings, further=other, muon=True, seed=0)
+    plain = copy.deepcopy(run.model)
+    matrices = inner_matrices(plain)
+    rest = [x for x in plain.parameters() if all(x is not y for y in matrices)]
+    optimizers = [
+        Muon(matrices, weight_decay=0.3),
+        torch.optim.AdamW([x for x in rest if x.ndim > 1], weight_decay=0.3),
+        torch.optim.AdamW([x for x in rest if x.ndim < 2], weight_decay=0.0),
+    ]
+    torch.manual_seed(0)
+    for lr in (1e-2 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(1, 4)):
+        places = [(IDS, s) for s in torch.randint(295, (3,))]
+        places += [(other, s) for s in torch.randint(95, (2,))]
+        windows = torch.stack([text[s : s + 6] for text, s in places])
+        loss = F.cross_entropy(plain(windows[:, :5]).transpose(1, 2), windows[:, 1:])
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = lr
+            optimizer.step()
+        assert next(run)["loss"] == pytest.approx(loss.item(), rel=1e-4)
+    for ours, theirs in zip(run.model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_with_muon_it_saves_and_loads_to_the_same_next_step(tmp_path):
+    def fresh():
+        settings = TextSettings(1e-2, batch_size=4, length=5, further=0.5)
+        return TextRun(model(), IDS, settings=settings, further=IDS[:50], muon=True, seed=3)
+
+    run, again = fresh(), fresh()
+    list(run.take(3))
+    run.save(tmp_path / "run")
+    again.load(tmp_path / "run")
+    for _ in range(2):
+        assert next(again)["loss"] == next(run)["loss"]
+
+
+def test_a_second_text_that_is_not_there_or_too_short():
+    settings = TextSettings(length=5, further=0.5)
+    with pytest.raises(ValueError, match="need a second text for 50% of the windows"):
+        TextRun(model(), IDS, settings=settings)
+    with pytest.raises(ValueError, match=r"N > 5, got \(5,\)"):
+        TextRun(model(), IDS, settings=settings, further=IDS[:5])
+
+
 @pytest.mark.parametrize("start", [1, 7, 299])
 def test_text_nats_counts_every_token_once(start):
     """Of a model that looks at the last token alone, however it is cut into windows."""
@@ -102,6 +153,12 @@ def test_text_nats_asks_without_dropout_and_leaves_the_model_as_it_was():
 def test_nothing_to_count(start, length):
     with pytest.raises(ValueError, match="need 1 ≤ start < 300 and length ≥ 2"):
         text_nats(model(), IDS, start, length)
+
+
+@pytest.mark.parametrize("further", [-0.1, 1.5, math.nan])
+def test_a_share_of_windows_lies_between_0_and_1(further):
+    with pytest.raises(ValueError, match="need 0 <= further <= 1"):
+        TextSettings(further=further).check()
 
 
 @pytest.mark.parametrize("setting", [{"batch_size": 0}, {"length": 0}])

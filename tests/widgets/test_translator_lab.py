@@ -68,9 +68,36 @@ def test_step_by_step_the_alignment_grows(lab):
 
 
 def test_the_button_stops_at_the_end(lab):
+    count = len(lab.compute().written)
+    assert lab.controls["step"].value == lab.controls["step"].max == count
     click(lab, "next")
     lab.run()
-    assert lab.controls["step"].value == 30
+    assert lab.controls["step"].value == count
+
+
+@pytest.mark.parametrize("to", ["zh", "en"])
+def test_the_slider_of_tokens_reaches_from_none_to_all_that_there_are(lab, to):
+    lab.controls["to"].value = to
+    for text in ("5", "7777777", "20", "777777777777"):
+        lab.controls["text"].value = text
+        lab.run()
+        view, slider = lab.compute(), lab.controls["step"]
+        assert view.is_whole
+        assert slider.value == slider.max == len(view.written)
+
+
+def test_a_longer_number_leaves_a_step_on_the_way_where_it_is(lab):
+    lab.controls["step"].value = 3
+    lab.run()
+    for text, step in (("7777777", 3), ("5", 2)):  # 五 and the end: there is no third
+        lab.controls["text"].value = text
+        lab.run()
+        assert lab.controls["step"].value == step
+        assert len(lab.compute().written) == step
+
+
+def test_a_first_step_is_kept():
+    assert TranslatorLab(MODEL, step=3).controls["step"].value == 3
 
 
 def test_the_longest_number_fits(lab):
