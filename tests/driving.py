@@ -24,15 +24,17 @@ def values_of(control: ipywidgets.Widget) -> list:
 
 
 def drive(explorer, name: str) -> None:
-    """Move one control over its whole range: each picture is drawn, and not all are the same."""
-    seen = set()
-    for value in values_of(explorer.controls[name]):
-        explorer.controls[name].value = value
+    """Move one control over its range and back: pictures are drawn, and not all are the same."""
+    control, seen = explorer.controls[name], set()
+    before = control.value
+    for value in values_of(control):
+        control.value = value
         explorer.run()
         assert explorer.error is None
         assert bytes(explorer.picture.value).startswith(PNG)
         seen.add(bytes(explorer.picture.value))
     assert len(seen) > 1
+    control.value = before
 
 
 def click(explorer, *names: str) -> None:

@@ -174,8 +174,8 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig, dropout: float = 0.0, *, recompute: bool = False):
         super().__init__()
         self.config, self.dropout, self.recompute = config, nn.Dropout(dropout), recompute
-        self.tokens = nn.Embedding(config.V, config.D)
-        self.positions = nn.Embedding(config.T, config.D)
+        self.tokens = _table(config.V, config.D)
+        self.positions = _table(config.T, config.D)
         self.blocks = nn.ModuleList(
             Block(config.D, config.H, dropout=dropout) for _ in range(config.L)
         )
@@ -210,6 +210,8 @@ class GPT(nn.Module):
         return F.linear(self.norm(x), self.tokens.weight)
 
     def _initialise(self) -> None:
+        if self.norm.weight.is_meta:
+            return  # a shape without numbers
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=STD)
@@ -226,3 +228,10 @@ class GPT(nn.Module):
         if ids.ndim != 2 or not 1 <= ids.shape[1] <= room:
             behind = f" behind the {start} of the cache" if start else ""
             raise ValueError(f"need ids (B, T), 1 ≤ T ≤ {room}{behind}; got {tuple(ids.shape)}")
+
+
+def _table(rows: int, D: int) -> nn.Embedding:
+    if torch.get_default_device().type != "meta":
+        return nn.Embedding(rows, D)
+    # nn.Embedding would draw numbers that are not there, and load torch's compiler for it: 1.3 s
+    return nn.Embedding.from_pretrained(torch.empty(rows, D), freeze=False)

@@ -76,12 +76,23 @@ class ClassifierRun(StreamRun):
     Args:
         model: images (B, …) → class scores (B, classes).
         data: images and labels; moved to the model's device once.
+        inputs: what the model reads of each image (N, …), where that is prepared once for all
+            steps; the images themselves if not given.
         settings: what may change live.
         others: seed, check_every, keep_every and keep of `Run`.
+
+    Raises:
+        ValueError: another number of inputs than of images.
     """
 
-    def __init__(self, model: nn.Module, data: LabelledImages, **others):
-        self.data = data.to(next(model.parameters()).device)
+    def __init__(
+        self, model: nn.Module, data: LabelledImages, *, inputs: Tensor | None = None, **others
+    ):
+        device = next(model.parameters()).device
+        inputs = data.images if inputs is None else inputs
+        if len(inputs) != len(data):
+            raise ValueError(f"need an input for each of {len(data)} images, got {len(inputs)}")
+        self.data, self.inputs = data.to(device), inputs.to(device)
         super().__init__(model, self._from_data, **others)
 
     def pick(self, count: int) -> Tensor:
@@ -91,5 +102,5 @@ class ClassifierRun(StreamRun):
     def _from_data(self, count: int) -> tuple[Tensor, Tensor]:
         index = self.pick(count)
         # index_select copies whole images; images[index] goes pixel by pixel, on a CPU
-        images = self.data.images.index_select(0, index.flatten()).unflatten(0, index.shape)
-        return images, self.data.labels[index]
+        inputs = self.inputs.index_select(0, index.flatten()).unflatten(0, index.shape)
+        return inputs, self.data.labels[index]

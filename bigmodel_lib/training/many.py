@@ -89,7 +89,7 @@ class ManyRun(ClassifierRun):
         model: the networks.
         data: images and labels.
         rows: which images each network learns from, (M, n); all of them if not given.
-        others: settings, seed, check_every, keep_every and keep of `ClassifierRun`.
+        others: inputs, settings, seed, check_every, keep_every and keep of `ClassifierRun`.
 
     Raises:
         ValueError: rows that do not fit the networks or the data.

@@ -161,8 +161,10 @@ class Run:
     def _book_changes(self) -> None:
         if self.settings == self._settings_used:
             return
-        new, old = dataclasses.asdict(self.settings), dataclasses.asdict(self._settings_used)
-        self.changes += [Change(self.step + 1, k, old[k], new[k]) for k in new if old[k] != new[k]]
+        for field in dataclasses.fields(self.settings):  # asdict would copy each value deeply
+            old, new = (getattr(s, field.name) for s in (self._settings_used, self.settings))
+            if old != new:
+                self.changes.append(Change(self.step + 1, field.name, old, new))
         self._settings_used = copy.copy(self.settings)
 
     def _look(self) -> None:

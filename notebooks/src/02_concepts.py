@@ -19,10 +19,10 @@
 # **The question:** what is a large model made of, and which of its parts decides what it can learn?
 #
 # **You will be able to** count the parameters, memory and arithmetic of a GPT without owning it; turn text, images and sound into the same kind of input; say how far a convolutional, a recurrent and an attention network can look, and prove it; explain what sets a GAN and a VAE apart, and what does not.
-#
-# **It takes** 60 minutes to read, a minute to run on two cores, and under 1.2 GB of memory.
 
 # %% [markdown]
+# **It takes** 60 minutes to read, a minute to run on two cores, and under 1.2 GB of memory.
+#
 # The chapters follow a Chinese overview article, *大模型：科技创新的前沿探索*. Where it is wrong, an **Erratum** box says so and a cell shows it. A line that begins with ✓ is a statement which that cell has just checked. $B$, $T$ and $D$ stand for a batch of sequences, their length and the width of a vector throughout.
 
 # %%
@@ -67,7 +67,8 @@ train, test = load_digits("digits", "train"), load_digits("digits", "test")
 # ## 2.1 Definition · 大模型的定义
 #
 # The article calls a model large if it is deep and has "billions to hundreds of billions" of **parameters**: numbers that training sets. So let us count. GPT, the network behind many of today's models, is fixed by five sizes:
-#
+
+# %% [markdown]
 # | | | GPT-2 small |
 # |---|---|---|
 # | $V$ | vocabulary: how many different tokens (pieces of text) | 50,257 |
@@ -185,9 +186,8 @@ claim("XL with H·d = 3072, millions of parameters", oblong, 1_500, 1_530)
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 3.2))
-left = torch.zeros(len(PRESETS))
+left, parts = torch.zeros(len(PRESETS)), ("embedding", "positions", "attention", "mlp", "norms")
 colours = (plots.GREY, plots.PURPLE, plots.BLUE, plots.ORANGE, plots.GREEN)
-parts = ("embedding", "positions", "attention", "mlp", "norms")
 for part, colour in zip(parts, colours, strict=True):
     shares = torch.tensor([getattr(n, part) / n.total for n in library.values()])
     ax.barh(list(PRESETS), 100 * shares, left=100 * left, color=colour, label=part)
@@ -209,7 +209,9 @@ claim("share of the embedding, GPT-3 175B", shares["GPT-3 175B"], high=0.004)
 # %% [markdown]
 # ### What a model costs · 一个模型的代价
 #
-# - **To train**: 16 bytes a parameter: the weight (2), its *gradient*, how the error changes with it (2), a more exact copy (4), and two running means that the optimiser *Adam* keeps (8; Rajbhandari et al. 2019, section 3.1; chapter 4).
+# **To train**: 16 bytes a parameter: the weight (2), its *gradient*, how the error changes with it (2), a more exact copy (4), and two running means that the optimiser *Adam* keeps (8; Rajbhandari et al. 2019, section 3.1; chapter 4).
+
+# %% [markdown]
 # - **To serve**: 2 bytes a weight, and a *cache* of keys and values, $2 L D$ numbers for each token so far.
 # - **Arithmetic**: about $2N$ FLOPs (additions, multiplications) a token forward, $6N$ with the *backward pass*, which computes the gradients (Kaplan et al. 2020); attention adds $4LTD$ forward, if each token looks at all $T$.
 
@@ -437,6 +439,12 @@ with torch.no_grad():
 print({name: tuple(a.shape[1:]) for name, a in activations.items()})
 
 # %%
+alt = (
+    "From left to right: a handwritten digit; sixteen small pictures with its strokes and edges; "
+    "thirty-two coarser ones; bars of 32 features; bars of ten probabilities, one near 1."
+)
+
+# %%
 first, second, features = (activations[name][which] for name in ("body.2", "body.5", "body.7"))
 belief = scores[which].softmax(dim=0)
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.6), width_ratios=[1, 1.4, 2.6, 1.4, 1.4])
@@ -449,10 +457,6 @@ axes[3].set(title="layer 3: features", xlabel="feature", ylabel="activation")
 axes[4].bar(range(10), belief, color=plots.ORANGE)
 axes[4].set(title="output", xlabel="digit", ylabel="probability", ylim=(0, 1), xticks=range(10))
 figure.tight_layout()
-alt = (
-    "From left to right: a handwritten digit; sixteen small pictures with its strokes and edges; "
-    "thirty-two coarser ones; bars of 32 features; bars of ten probabilities, one near 1."
-)
 plots.show(figure, alt=alt)
 
 
@@ -499,8 +503,9 @@ claim("untrained: entropy of the next byte over log 256", entropy / math.log(256
 # %% [markdown]
 # ## 2.3 Architectures · 大模型的架构
 #
-# The article names three kinds of networks. Each turns a sequence $x_1 \dots x_T$ into features $h_1 \dots h_T$; they differ in who may look at whom.
-#
+# The article names three kinds of networks. Each turns a sequence of vectors $x_1 \dots x_T$ into features $h_1 \dots h_T$; they differ in who may look at whom. $W$, $W_j$ and $U$ are matrices of weights, $b$ is a vector of biases.
+
+# %% [markdown]
 # - **Convolutional** (CNN): $h_t = \operatorname{ReLU}(b + \sum_j W_j x_{t+j})$, with $j$ from $-2$ to $2$: near neighbours, the same weights everywhere. $\operatorname{ReLU}(s) = \max(s, 0)$.
 # - **Recurrent** (RNN): $h_t = \tanh(W x_t + U h_{t-1} + b)$: the past, through one state.
 # - **Transformer** *encoder*: $h_t$ is $x_t$ plus an average of all $x_s$, each through a matrix, weighted by how well they match (*attention*, section 4.3); then an MLP. An average knows no order, so each $x_t$ first gets a code of its place $t$ added (Vaswani et al. 2017).
@@ -533,12 +538,11 @@ assert_close(torch.stack(looped, dim=1), ours(x)[0])
 claim("recurrence: ours, less torch's", (ours(x)[0] - theirs(x)[0]).abs().max(), high=1e-5)
 
 # %% [markdown]
-# Two refinements of the recurrence add **gates**, numbers between 0 and 1 that say how much of the state to keep and how much to write. With $\sigma(s) = 1/(1+e^{-s})$, $\odot$ the product entry by entry, and each gate its own map of $x_t$ and $h_{t-1}$:
-#
+# Two refinements of the recurrence add **gates**, numbers between 0 and 1 that say how much of the state to keep and how much to write. Each gate is $\sigma(W x_t + U h_{t-1} + b)$ with weights of its own, $\sigma(s) = 1/(1+e^{-s})$; the *news* are the same with $\tanh$ for $\sigma$. $\odot$ is the product entry by entry.
+
+# %% [markdown]
 # - **LSTM**: a *cell* $c_t = f \odot c_{t-1} + i \odot g$ beside the state $h_t = o \odot \tanh(c_t)$; gates $f, i, o$, news $g$ (Hochreiter & Schmidhuber 1997; $f$: Gers et al. 2000).
 # - **GRU**: $h_t = (1 - z) \odot n + z \odot h_{t-1}$; gate $z$, news $n$; a second gate $r$ says how much of $h_{t-1}$ the news may use (Cho et al. 2014).
-#
-# Gates end in $\sigma$, news in $\tanh$.
 
 # %%
 for kind, ours, theirs in (
@@ -571,13 +575,17 @@ claim("Transformer block: ours, less torch's", (ours(x) - theirs(x)).abs().max()
 POOLING = {"CNN": "max", "Transformer": "mean"}
 
 
+MEAN, STD = train.images.mean(), train.images.std()
+
+
 class Rows(nn.Module):
     """Images (B, 1, 28, 28) to rows (B, 28, 28), standardised."""
 
     def forward(self, images):
-        return (images.squeeze(1) - train.images.mean()) / train.images.std()
+        return (images.squeeze(1) - MEAN) / STD
 
 
+# %%
 def make_reader(name: str, seed: int) -> nn.Sequential:
     torch.manual_seed(seed)
     net = make_classifier(name, I=28, C=10, N=8200, readout=POOLING.get(name, "last"))
@@ -594,7 +602,7 @@ claim("largest size over smallest", max(sizes.values()) / min(sizes.values()), 1
 # The learning rates are those at which each one's training loss fell fastest in a short search over three values. Three seeds decide first weights and batches.
 
 # %%
-STEPS = 66
+STEPS = 46
 RATES = {"CNN": 0.01, "RNN": 0.005, "GRU": 0.02, "LSTM": 0.02, "Transformer": 0.01}
 
 
@@ -605,6 +613,7 @@ def train_reader(name: str, seed: int) -> nn.Sequential:
     return run.model
 
 
+# %%
 @torch.no_grad()
 def accuracy_of(model: nn.Module) -> float:
     right = model(test.images.to(device)).argmax(dim=1).cpu() == test.labels
@@ -652,7 +661,7 @@ alt = (
 plots.show(figure, alt=alt)
 
 # %% [markdown]
-# *In the picture:* a dot for each seed, a bar for their mean. After some three passes over 1,437 examples the plain RNN has learned by far the least; gates mend most of that. Between CNN, GRU and Transformer three seeds do not decide. The old methods beat all five. Not that networks are bad: the CNN of section 2.2 does better. It slides in *both* directions of the image; but it is nearly eight times as large, too, so this alone does not say why.
+# *In the picture:* a dot for each seed, a bar for their mean. After two passes over 1,437 examples the plain RNN has learned by far the least; gates mend most of that. Between CNN, GRU and Transformer three seeds do not decide. The old methods beat all five. Not that networks are bad: the CNN of section 2.2 does better. It slides in *both* directions of the image; but it is nearly eight times as large, too, so this alone does not say why.
 
 # %%
 mean = {name: sum(found) / 3 for name, found in accuracies.items()}
@@ -673,7 +682,7 @@ claim("CNN of section 2.2 less the best", accuracy.item() - best, low=0)
 # %% [markdown]
 # ### Speed · 速度
 #
-# Recurrence must go step by step; the others treat all steps at once. **Predict:** who is fastest at 32 steps, and at 512? The figures depend on the machine, so they are not saved.
+# Recurrence must go step by step; the others treat all steps at once. **Predict:** who is fastest at 32 steps, and at 256? The figures depend on the machine, so they are not saved.
 
 # %% tags=["machine"]
 def milliseconds(name: str, T: int) -> float:
@@ -686,11 +695,9 @@ def milliseconds(name: str, T: int) -> float:
     return min(times)  # the first round also sets up memory
 
 
+# %% tags=["machine"]
 plots.table(
-    {
-        name: {f"T = {T}, ms": milliseconds(name, T) for T in (32, 128, 512)}
-        for name in ARCHITECTURES
-    }
+    {name: {f"T = {T}, ms": milliseconds(name, T) for T in (32, 256)} for name in ARCHITECTURES}
 )
 
 # %% [markdown]
@@ -704,7 +711,7 @@ plots.table(
 # **Predict** how it falls with distance in each of the five.
 
 # %%
-rows_of = Rows()(test.images[:24])
+rows_of = Rows()(test.images[:16])
 
 
 def reach_of(net, output) -> torch.Tensor:
@@ -733,6 +740,14 @@ reaches = {
 }
 
 # %%
+alt = (
+    "Gradient norm against distance, logarithmic, three panels. At the last position the CNN's "
+    "line ends at distance 6; RNN, LSTM and GRU fall in steep straight lines before training and "
+    "less steeply after; the Transformer's is nearly level. For class scores the CNN, too, reaches "
+    "every row."
+)
+
+# %%
 five = (plots.GREEN, plots.GREY, plots.ORANGE, plots.PURPLE, plots.BLUE)
 COLOURS = dict(zip(ARCHITECTURES, five, strict=True))
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.2), sharey=True)
@@ -745,16 +760,13 @@ for ax, (title, by_name) in zip(axes, reaches.items(), strict=True):
 axes[0].set_ylabel("gradient norm, of its largest")
 axes[0].legend(frameon=False, loc="lower left", fontsize=8)
 figure.tight_layout()
-alt = (
-    "Gradient norm against distance, logarithmic, three panels. At the last position the CNN's "
-    "line ends at distance 6; RNN, LSTM and GRU fall in steep straight lines before training and "
-    "less steeply after; the Transformer's is nearly level. For class scores the CNN, too, reaches "
-    "every row."
-)
 plots.show(figure, alt=alt)
 
 # %% [markdown]
-# *In the picture:* left, before training. The CNN's line stops: beyond 3 layers of 2 steps each, its gradient is exactly zero. In the RNN each step back multiplies by $U^\top$ and a slope of $\tanh$: over 27 rows the gradient shrinks more than a million-fold (*vanishing gradient*; Bengio et al. 1994). Gates slow the decay. Attention knows none: beyond the position's own row, which is added unweighted, its line is level. Middle: training raised the far rows. Right: pooling hands the CNN every row, though each feature sees 13 at most.
+# *In the picture:* left, before training. The CNN's line stops: beyond 3 layers of 2 steps each, its gradient is exactly zero. In the RNN each step back multiplies by $U^\top$ and a slope of $\tanh$: over 27 rows the gradient shrinks more than a million-fold (*vanishing gradient*; Bengio et al. 1994). Gates slow the decay. Attention knows none: beyond the position's own row, which is added unweighted, its line is level.
+
+# %% [markdown]
+# Middle: training raised the far rows. Right: pooling hands the CNN every row, though each feature sees 13 at most.
 
 # %%
 at_first, at_last, scores = reaches.values()
@@ -779,9 +791,9 @@ claim("CNN, class scores: least gradient of a row over the largest", least, low=
 # %%
 T_RECALL, V_RECALL = 18, 4
 RECIPES = {  # steps, sequences a step, learning rate
-    "CNN": (150, 192, 0.01),
-    "CNN, pooled": (120, 64, 0.01),
-    "RNN": (200, 64, 0.005),
+    "CNN": (150, 160, 0.01),
+    "CNN, pooled": (100, 64, 0.01),
+    "RNN": (200, 52, 0.005),
     "GRU": (100, 48, 0.02),
     "LSTM": (140, 48, 0.02),
     "Transformer": (80, 48, 0.01),
@@ -798,13 +810,19 @@ def draw(count: int):
     return x.to(device), symbol.to(device)
 
 
-def train_recall(name: str, seed: int) -> nn.Module:
-    torch.manual_seed(seed)
+# %%
+def recaller(name: str) -> nn.Module:
     kind, readout = name.split(",")[0], "max" if "pooled" in name else "last"
     net = make_classifier(kind, V_RECALL + 1, V_RECALL, 3480, readout).to(device)
     if kind == "LSTM":
         with torch.no_grad():  # forget gates begin open: σ(1) = 0.73 rather than 0.5
             net.body.bias_ih_l0[net.body.F : 2 * net.body.F] += 1
+    return net
+
+
+def train_recall(name: str, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    net = recaller(name)
     steps, batch, rate = RECIPES[name]
     settings = ClassifierSettings(lr=rate, batch_size=batch)
     run = StreamRun(net, draw, settings=settings, seed=seed, keep_every=steps)
@@ -828,6 +846,13 @@ def recall_of(net: nn.Module) -> torch.Tensor:
 recall = {n: torch.stack([recall_of(net) for net in nets]) for n, nets in recallers.items()}
 
 # %%
+alt = (
+    "Accuracy against distance. GRU, LSTM, Transformer and the pooled CNN stay near 1 throughout; "
+    "the CNN is near 1 up to distance 6 and at chance beyond; the RNN is poor from the start and "
+    "soon near chance."
+)
+
+# %%
 figure, ax = plt.subplots(figsize=(8, 3.2))
 for name, found in recall.items():
     colour, style = COLOURS[name.split(",")[0]], "--" if "pooled" in name else "-"
@@ -839,11 +864,6 @@ ax.axhline(1 / V_RECALL, color=plots.GREY, ls=":", label="chance")
 ax.set(xlabel="distance from the mark to the end, steps", ylabel="accuracy", ylim=(0.1, 1.05))
 ax.set_xticks(range(0, T_RECALL, 2))
 ax.legend(frameon=False, ncols=1, loc="center left", bbox_to_anchor=(1, 0.5))
-alt = (
-    "Accuracy against distance. GRU, LSTM, Transformer and the pooled CNN stay near 1 throughout; "
-    "the CNN is near 1 up to distance 6 and at chance beyond; the RNN is poor from the start and "
-    "soon near chance."
-)
 plots.show(figure, alt=alt)
 
 # %% [markdown]
@@ -860,14 +880,16 @@ claim("CNN, pooled: mean accuracy from distance 7 on", by_name["CNN, pooled"][7:
 
 # %% [markdown]
 # What each one's strength is, then, as measured here:
-#
+
+# %% [markdown]
 # | | sees | strength | limit |
 # |---|---|---|---|
 # | CNN | near neighbours | fastest; finds a pattern wherever it is | blind beyond its window |
 # | RNN | all the past, fading | small state, any length | slow to learn what lies far back |
 # | GRU, LSTM | all the past, gated | keep what matters | one step after the other |
 # | Transformer | everything at once | any distance, all positions in parallel | cost grows as $T^2$ |
-#
+
+# %% [markdown]
 # Any distance, and all positions in parallel: that is why large language models are Transformers, and pay the price in the last column.
 
 # %% [markdown]
@@ -930,9 +952,9 @@ adversarial = GANRun(
     settings=GANSettings(d_lr=1e-3, g_lr=1e-3),
     keep_every=1000,
 )
-list(adversarial.take(by_device(cpu=500, gpu=4000)))
+list(adversarial.take(by_device(cpu=340, gpu=4000)))
 variational = VAERun(shared, train, keep_every=1000)
-list(variational.take(by_device(cpu=250, gpu=2000)))
+list(variational.take(by_device(cpu=170, gpu=2000)))
 z = torch.randn(500, Z, generator=torch.Generator().manual_seed(1)).to(device)
 with torch.no_grad():
     drawn = {"real": test.images, "as GAN": generator(z).cpu(), "as VAE": shared.generate(z).cpu()}
@@ -1020,7 +1042,7 @@ def train_vae(beta: float, steps: int, seed: int = 0) -> VAERun:
     return run
 
 
-SHORT, LONG = by_device(cpu=(130, 320), gpu=(1000, 4000))
+SHORT, LONG = by_device(cpu=(100, 250), gpu=(1000, 4000))
 run = train_vae(beta=1.0, steps=SHORT)
 early = copy.deepcopy(run.model)  # for a comparison further down
 list(run.take(LONG - SHORT))
@@ -1096,13 +1118,8 @@ figure, axes = plt.subplots(1, 2, figsize=(8, 3.8))
 for digit in range(10):
     here = code_test[test.labels == digit]
     axes[0].plot(*here.T, ls="none", marker=f"${digit}$", ms=6, mew=0.3)
-axes[0].set(
-    xlabel="$z_1$",
-    ylabel="$z_2$",
-    title="where held-out images are",
-    xlim=(-3.2, 3.2),
-    ylim=(-3.2, 3.2),
-)
+axes[0].set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
+axes[0].set_title("where held-out images are")
 plots.image_grid(sheet, columns=11, title="what each place decodes to", ax=axes[1])
 figure.tight_layout()
 alt = (
@@ -1170,7 +1187,7 @@ claim("reconstruction lost between β = 0.1 and 100, nats an image", worse, low=
 
 # %%
 lab = VAELab(x=-1.5, y=-1.5)
-lab.run(steps=80)  # a first stretch, so that there is something to see
+lab.run(steps=60)  # a first stretch, so that there is something to see
 lab
 
 # %% [markdown]
@@ -1189,6 +1206,8 @@ lab
 #
 # - The size of a GPT follows from five numbers, exactly; building it on the meta device proves the formula. *Large* is a matter of degree.
 # - Text, images and sound enter as sequences of vectors; one hidden layer serves all three; the output is a distribution.
+
+# %% [markdown]
 # - Networks of equal size differ in what they are wired to see: near (CNN), the past (RNN and its gated kin), everything (Transformer); and in how easily they learn from afar.
 # - GAN and VAE are not architectures but objectives: one module, two trainings, two styles.
 
@@ -1198,6 +1217,8 @@ lab
 # 1. Leave the biases out of GPT's matrices. Derive the new $N$; how many per cent does GPT-3 175B lose?
 # 2. Replace the Hann window by a rectangular one (`torch.ones`). What happens around the chord's peaks, and why?
 # 3. Give the CNN two more layers. At which distance does it now fall to chance? Predict, then run.
+
+# %% [markdown]
 # 4. Train the recall task without opening the LSTM's forget gates. How many steps more does it need?
 # 5. Shuffle the 28 rows of all images by one fixed order. Which of the five readers gets worse, which should not care?
 # 6. Train the module of *Two families?* a third way: as a regression from a one-hot label to the mean image of that digit. What style does it have?

@@ -88,6 +88,16 @@ def test_the_seed_decides_which_batches_are_drawn(model, data):
     assert losses[0] == losses[1] != losses[2]
 
 
+def test_inputs_take_the_images_place(model, data):
+    inputs = 0.5 * data.images.flatten(1) + 1
+    same = LabelledImages(inputs.view(-1, 1, 28, 28), data.labels, "digits")
+    expected = [record["loss"] for record in ClassifierRun(copy.deepcopy(model), same).take(3)]
+    run = ClassifierRun(model, data, inputs=inputs)
+    assert [record["loss"] for record in run.take(3)] == expected
+    with pytest.raises(ValueError, match="an input for each of 53 images, got 52"):
+        ClassifierRun(model, data, inputs=inputs[1:])
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("lr", -1e-3), ("lr", math.nan), ("weight_decay", -0.1), ("batch_size", 0)],
