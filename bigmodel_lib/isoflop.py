@@ -116,7 +116,12 @@ def predicted(
 
     Returns:
         Best estimate, lower and upper end, in the unit of L.
+
+    Raises:
+        ValueError: level is not in (0, 1), no draws, or runs that `fit_loss` refuses.
     """
+    if not 0 < level < 1 or draws < 1:
+        raise ValueError(f"need level in (0, 1) and a draw or more, got {level} and {draws}")
     N, D, L = (np.asarray(values, float) for values in (N, D, L))
     law, rng = fit_loss(N, D, L), np.random.default_rng(seed)
     misses = np.log(L) - np.log(law(N, D))

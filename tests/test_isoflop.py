@@ -71,3 +71,9 @@ def test_refuses_too_few_runs_and_values_that_are_not_positive():
         fit_loss([1, 2], [1, 2], [1, 2])
     with pytest.raises(ValueError, match="positive"):
         fit_loss(*np.eye(3, 7))
+
+
+@pytest.mark.parametrize("choice", [{"level": 1.0}, {"level": 0.0}, {"draws": 0}])
+def test_an_interval_needs_a_level_and_draws(choice):
+    with pytest.raises(ValueError, match=r"level in \(0, 1\) and a draw or more"):
+        predicted(*runs(SMALL), (6e5, 4e6), **choice)

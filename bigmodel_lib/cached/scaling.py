@@ -19,7 +19,7 @@ class OwnScaling(Records):
 
     A row holds the sizes L and D, the parameters N (without embeddings, as in Kaplan et al.
     2020), the bytes read, the budget in FLOPs, the seed, and the loss on held-out text in nats a
-    byte. The last rows spend `beyond`, which no fit has seen, on the size that the fit proposes.
+    byte. The last rows spend `beyond`, which no fit has seen, on a size above all of the grid.
     """
 
     name = "own_scaling"

@@ -70,7 +70,9 @@ class Plan:
 
     def write(self, path: Path) -> None:
         """As JSON, for readers and for `read`."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        part = path.with_suffix(".part")  # a kill while it is written leaves no half of it
+        part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> "Plan":

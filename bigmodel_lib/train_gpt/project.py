@@ -135,7 +135,9 @@ class Project:
             show_progress=False,
         )
         tokenizer.train_from_iterator(self.train_text.splitlines(keepends=True), trainer)
-        tokenizer.save(str(path))
+        part = path.with_suffix(".part")  # a kill while it is written leaves no half of it
+        tokenizer.save(str(part))
+        part.replace(path)
         return tokenizer
 
     def _run(self, device: torch.device) -> TextRun:

@@ -18,7 +18,7 @@
 #
 # **The question:** the article closes with what has been achieved, where it goes, and what stands in the way. How much of that can a summary measure instead of repeating?
 #
-# **You will be able to** read a report card of claims with their ranges; predict the loss of a model before you train it; break a classifier with a perturbation that nobody sees, and harden it; say when a probability can be trusted; find out what a model has learned by heart; train a GPT of your own from raw text.
+# **You will be able to** read a report card of claims with their ranges; predict the loss of a model before you train it; break a classifier with a change that leaves the digit readable, and harden it; say when a probability can be trusted; find out what a model has learned by heart; train a GPT of your own from raw text.
 #
 # **It takes** an hour and a half to read, about half a minute to run on two cores, and under 1.2 GB of memory.
 
@@ -38,7 +38,7 @@ from IPython.display import Markdown, display
 from bigmodel_lib import plots
 from bigmodel_lib.attacks import fgsm, pgd, random_near
 from bigmodel_lib.cached.robust import RobustCNN
-from bigmodel_lib.cached.scaling import OwnScaling
+from bigmodel_lib.cached.scaling import OwnScaling, OwnScalingOnGPU
 from bigmodel_lib.cached.vision import RecogniserCNN
 from bigmodel_lib.chapters import chapter_names, executed_cells
 from bigmodel_lib.claims import claim
@@ -82,7 +82,7 @@ plots.table(rows)
 # %% [markdown]
 # **Predict:** which section of the article could be tested most, and which not at all?
 #
-# The bars count claims by section. Blue ones hold within a range, because training draws random numbers; orange ones are identities and must hold exactly.
+# The bars count claims by section. Blue ones allow a range, because training draws random numbers and another CPU rounds otherwise; orange ones allow one value only, such as a count.
 
 # %%
 SECTIONS = [
@@ -101,6 +101,8 @@ plots.show(figure, "Bars: number of checked claims for each section of the artic
 
 # %%
 silent = [section for section in SECTIONS if not in_range[section] + exact[section]]
+most = max(SECTIONS, key=lambda section: in_range[section] + exact[section])
+print(f"tested most: {most}, {in_range[most] + exact[most]} claims")
 print("sections without a saved claim:", ", ".join(silent) or "none")
 claim(
     "sections of chapters 1 to 7 with a checked claim, of 22", len(SECTIONS) - len(silent), low=21
@@ -119,7 +121,7 @@ display(Markdown(as_markdown(one for one in claims if one.section.number == "6.2
 display(Markdown(as_markdown(one for one in claims if one.section.number == "6.3")))
 
 # %% [markdown]
-# **What the card cannot say.** A claim that holds was held by its author to be worth testing: what failed while a chapter was written was changed or became a lesson, and does not stand here. All systems are small. That a method wins here, on two cores, is no proof that it wins at scale; that it fails here is no proof that it fails there. For any other section, ask:
+# **What the card cannot say.** Its author chose what to test, and often knew the value before the range was set. What failed while a chapter was written was changed or became a lesson, and does not stand here. All systems are small. That a method wins here, on two cores, is no proof that it wins at scale; that it fails here is no proof that it fails there. For any other section, ask:
 
 # %%
 display(Markdown(as_markdown(one for one in claims if one.section.number == "4.3")))
@@ -130,7 +132,7 @@ display(Markdown(as_markdown(one for one in claims if one.section.number == "4.3
 # The article expects fusion across domains, better interpretability and better algorithms: chapter 7 tried each of the three. Behind them stands the trend that paid for all others: models grew, because their makers could **predict** what a larger one would be worth. Chapter 1 showed the laws that others measured. Here is the project's own, on Python's documentation.
 
 # %% [markdown]
-# A **budget** is a number of FLOPs. It buys a large model and little text, or a small one and much. For each of four budgets, GPTs of several sizes were trained from scratch, each on as many bytes as the budget left it. `make models NAME=own_scaling` trains all of them anew; the file keeps one row a run.
+# A **budget** is a number of FLOPs, the additions and products of a training. It buys a large model and little text, or a small one and much. For each of four budgets, GPTs of several sizes were trained from scratch, each on as many bytes as the budget left it. `make models NAME=own_scaling` trains all of them anew; the file keeps one row a run: size $N$, bytes read $D$, budget $C$, and the loss $L$ on held-out text.
 
 # %%
 series = OwnScaling()
@@ -142,6 +144,7 @@ N, D, C, L = (np.array([row[key] for row in runs]) for key in ("N", "bytes", "FL
 budgets = np.unique(C)
 print(f"{len(runs)} runs, {table.seconds / 60:.0f} minutes of CPU time with the last one")
 print(f"budgets {', '.join(f'{budget:.1e}' for budget in budgets)} FLOPs, then {beyond:.1e}")
+print(f"one seed each; the text is read at most {series.settings['most']:.0f} times")
 
 # %% [markdown]
 # **Predict:** for one budget, plot the loss over the size of the model. What shape will it have, and where does its lowest point go when the budget grows?
@@ -161,9 +164,9 @@ _ = ax.legend(frameon=False)
 plots.show(figure, "Loss over size for four budgets: valleys that move right and down.")
 
 # %% [markdown]
-# Each budget has its valley (an **IsoFLOP curve**, Hoffmann et al. 2022): too small a model has learned all that it can, too large a one has hardly begun. Stars mark the lowest point of the parabola through the runs. They move down, and to the right.
+# Each budget has its valley (an **IsoFLOP curve**, Hoffmann et al. 2022, approach 2): too small a model has learned all that it can, too large a one has hardly begun. Stars mark the lowest point of the parabola through the runs. They move down, and to the right.
 #
-# The best size grows as a power of the budget, $N^* \propto C^a$:
+# The size $N^*$ of the star grows as a power $a$ of the budget $C$, $N^* \propto C^a$:
 
 # %%
 frontier = frontier_through([valley.size for valley in valleys.values()], budgets)
@@ -171,6 +174,7 @@ lowest = [valley.lowest for valley in valleys.values()]
 theirs = LAWS["Hoffmann 2022, approach 2"].frontier
 print(f"a = {frontier.a:.2f}; Hoffmann et al., approach 2: {theirs.a:.2f}")
 claim("a: by which power of the budget the best size grows", frontier.a, low=0.2, high=1)
+claim("a less that of Hoffmann et al.", frontier.a - theirs.a, low=0.05)
 claim(
     "budgets whose best loss is lower than that of the budget before",
     int((np.diff(lowest) < 0).sum()),
@@ -178,7 +182,20 @@ claim(
 )
 
 # %% [markdown]
-# The power is larger than Hoffmann's one half, and nearer to the 0.73 that Kaplan et al. found. One reason is known: the smallest budgets buy short schedules only, which favours small models there and makes the curve steeper.
+# The power is larger than Hoffmann's. One reason is known: $N$ leaves the embeddings out, as Kaplan et al. did, who found a large $a$, too (section 1.2). In the smallest of these models, the tables of bytes and places hold more than half of the parameters. Counting them bends the curve (Pearce & Song 2024, arXiv:2406.12907). The next cell counts them.
+
+# %%
+width = np.array([row["D"] for row in runs])
+whole = N + (256 + series.settings["T"]) * width  # a row for each byte and each place
+stars = [fit_valley(whole[C == budget], L[C == budget]).size for budget in budgets]
+counted = frontier_through(stars, budgets)
+measured = LAWS["Kaplan 2020, measured"].frontier
+print(f"a = {counted.a:.2f} with embeddings, {frontier.a:.2f} without; Kaplan: {measured.a:.2f}")
+print(f"share of embeddings in the smallest model: {1 - N.min() / whole.min():.0%}")
+claim("by how much a falls when embeddings are counted", frontier.a - counted.a, low=0.05)
+
+# %% [markdown]
+# That explains a part of the difference. What remains is no finding: four stars, each through three to five runs of one seed, do not fix a second digit of $a$.
 
 # %% [markdown]
 # ### A prediction · 先预测，再训练
@@ -187,7 +204,10 @@ claim(
 #
 # $$L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta}$$
 #
-# with $N$ parameters and $D$ bytes read. $E$ is what no model of this family could predict. The law is fitted to the runs above only. Then it must say what a larger budget will bring, **with an interval** that should hold nine of ten new runs: the runs are drawn again with replacement, the law is fitted anew, and the spread of single runs is added.
+# with $N$ parameters and $D$ bytes read. $E$ is the loss that would remain for a huge model and endless text; $A$ and $\alpha$ say what a small size costs, $B$ and $\beta$ what little text costs. The five are fitted to the runs above only.
+
+# %% [markdown]
+# Then the law must say what a larger budget will bring, **with an interval** meant to hold nine of ten new runs. For it the runs are drawn again with replacement, the law is fitted anew, and the spread of single runs is added (a *bootstrap*).
 
 # %%
 law = fit_loss(N, D, L)
@@ -198,31 +218,24 @@ print(
     f"{beyond / budgets.max():.1f} times the largest budget, {at[0]:,} parameters, {at[1]:,} bytes:"
 )
 print(f"predicted {best:.3f} nats a byte, 90 % interval {low:.3f} to {high:.3f}")
+cheapest = law.frontier.optimum(beyond)
+print(f"its size is {at[0] / cheapest[0]:.1f} times the law's best for this budget,")
+dearer = best - law(*cheapest)
+print(f"which costs it at most {dearer:.3f} nats; best run so far: {L.min():.3f}")
 
 # %% [markdown]
-# **Then that model was trained.** The line is the law at the best size for each budget, the bar its interval, the cross what came out.
+# **The same model, trained.** The line is the lowest that the law says of the sizes tried at each budget, and leads to what it says of the new model; at the smallest budget it misses most. The bar is the interval, the cross what came out. The interval reaches up to the best loss so far: so few runs promise no gain for certain.
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 3.6))
 _ = ax.plot(C, L, "o", color=plots.GREY, markersize=4, label="runs of the fit")
-_ = ax.plot(budgets, lowest, "*", color=plots.BLUE, markersize=12, label="best of each budget")
-_ = ax.errorbar(
-    beyond,
-    best,
-    [[best - low], [high - best]],
-    color=plots.ORANGE,
-    capsize=5,
-    fmt="s",
-    label="predicted, 90 %",
-)
-_ = ax.plot(
-    [row["FLOPs"] for row in new],
-    [row["loss"] for row in new],
-    "x",
-    color="black",
-    markersize=9,
-    label="measured",
-)
+_ = ax.plot(budgets, lowest, "*", color=plots.BLUE, markersize=12, label="stars of the valleys")
+says = [law(N[C == budget], D[C == budget]).min() for budget in budgets]
+_ = ax.plot([*budgets, beyond], [*says, best], color=plots.ORANGE, linewidth=1, label="the law")
+bar = {"color": plots.ORANGE, "capsize": 5, "fmt": "s"}
+_ = ax.errorbar(beyond, best, [[best - low], [high - best]], label="predicted, 90 %", **bar)
+came = [row["loss"] for row in new]
+_ = ax.plot([beyond] * len(new), came, "x", color="black", markersize=9, label="measured")
 _ = ax.set(xscale="log", xlabel="C, FLOPs of training", ylabel="loss, nats a byte")
 _ = ax.legend(frameon=False)
 plots.show(figure, "Loss over budget: the run beyond the fit lies in the predicted interval.")
@@ -232,23 +245,35 @@ for row in new:
     claim("loss of the model that no fit has seen, nats a byte", row["loss"], low=low, high=high)
 naive = np.exp(np.polyval(np.polyfit(np.log(budgets), np.log(lowest), 1), np.log(beyond)))
 print(f"a straight line through the stars says {naive:.3f}, the law {best:.3f}")
+nearer = abs(naive + dearer - came[0]) - abs(best - came[0])  # the line knows no sizes
+claim("by how much the law is nearer than the straight line, nats", nearer, low=0)
+large = OwnScalingOnGPU.settings
+print(
+    f"on a GPU: {large['budgets'][0] / budgets[0]:.0f} times, text read {large['most']:.0f} times"
+)
 
 # %% [markdown]
-# What does a law give that the best run so far does not? The interval says what the next budget is worth before it is spent. It holds for this text, this family of models and this recipe, a small step beyond the runs. On a GPU, `make models NAME=own_scaling_gpu` repeats it with budgets a hundred times as large.
+# The straight line cannot see that the loss has a floor, and promises too much; nor does it know sizes, so it gets credit for what this model's size costs. The law puts a value and a doubt on the next budget before it is spent.
+
+# %% [markdown]
+# It holds for this text, this family and this recipe, and one run is one test of it, not nine of ten. For a GPU, `make models NAME=own_scaling_gpu` has larger budgets; there the text is read so often that repeats teach less (Muennighoff et al. 2023, arXiv:2305.16264).
 
 # %% [markdown]
 # ## 8.3 Challenges · 面临的挑战
 #
-# The article names two: the **black box**, and the **use of resources**. A black box is a problem where it fails without a warning. Four ways in which it does, each measured: on inputs that someone has changed on purpose, on inputs unlike those of training, by giving away what it should have forgotten, and by what it costs.
+# The article names two: the **black box**, and the **use of resources**. Section 7.2 looked into the box. A black box is a danger where it fails without a warning, and here are three such failures, each measured: on inputs that someone has changed on purpose, on inputs unlike those of training, and by giving away what it should have forgotten. Then resources.
 
 # %% [markdown]
 # ### Adversarial examples · 对抗样本
 #
-# The gradient that trains a network by its weights can be taken by its **input** instead. One step along its sign is the **fast gradient sign method** (Goodfellow et al. 2015, section 4):
+# The gradient that trains a network by its weights can be taken by its **input** instead. One step along its sign is the **fast gradient sign method** (FGSM; Goodfellow et al. 2015, section 4, arXiv:1412.6572):
 #
 # $$x' = x + \varepsilon\,\operatorname{sign}\big(\nabla_x L(f(x), y)\big)$$
 #
-# $x$ is the picture, $y$ its true class, $f$ the network, $L$ the loss; no pixel moves by more than $\varepsilon$. **Projected gradient descent** (Madry et al. 2018) takes many small steps, each brought back to within $\varepsilon$.
+# $x$ is the picture, $y$ its true class, $f$ the network, $L$ the loss; $\nabla_x L$ says how $L$ changes with each pixel. No pixel moves by more than $\varepsilon$.
+
+# %% [markdown]
+# **Projected gradient descent** (PGD, Madry et al. 2018) takes many small steps, each brought back to within $\varepsilon$.
 
 # %%
 test, draw = load_digits(split="test"), torch.Generator().manual_seed(0)
@@ -258,10 +283,10 @@ by_hand = image.clone().requires_grad_()
 F.cross_entropy(standard(by_hand), label).backward()
 by_hand = (image + 0.2 * by_hand.grad.sign()).clamp(-1, 1)
 torch.testing.assert_close(by_hand, fgsm(standard, image, label, 0.2))
-print("FGSM in two lines is the library's")
+print("FGSM by hand is the library's")
 
 # %% [markdown]
-# The defence: train on attacked digits only. `RobustCNN` is the same network; each of its batches was moved by FGSM before it was learned, at $\varepsilon = 0.15$ of the range from black to white (`make models NAME=robust_cnn`).
+# The defence: train on attacked digits only. `RobustCNN` is the same network; each of its batches was moved by FGSM before it was learned, with $\varepsilon$ rising to 0.15 of the range from black to white (`make models NAME=robust_cnn`). Pixels go from −1 to 1, so the code doubles these shares.
 #
 # **Predict:** how large must $\varepsilon$ be before the standard network reads every second digit wrong? And random noise of that size?
 
@@ -288,7 +313,7 @@ found = {
 }
 
 # %% [markdown]
-# Left the standard network, right the hardened one. Noise of the same size hardly matters to either; what matters is the direction.
+# Left the standard network, right the hardened one. Noise of the same size hardly matters to either; what matters is the direction. PGD, with its seven steps, finds more than FGSM with one.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
@@ -308,17 +333,26 @@ _ = axes[0].legend(frameon=False)
 plots.show(figure, "Accuracy over the size of attacks, for the standard and the hardened network.")
 
 # %%
-at = SIZES.index(0.1)
-claim("standard network at ε = 0.1: accuracy under noise", found["standard", "noise"][at], low=0.9)
-claim("the same under PGD", found["standard", "PGD"][at], high=0.5)
+for model in ("standard", "hardened"):
+    fallen = np.interp(-0.5, -np.array(found[model, "PGD"]), SIZES)
+    print(f"{model}: PGD makes it read every second digit wrong at ε = {fallen:.3f}")
+at, beyond_training = SIZES.index(0.1), SIZES.index(0.2)
+claim("standard network on clean digits: accuracy", found["standard", "noise"][0], low=0.98)
+claim("the same under PGD at ε = 0.1", found["standard", "PGD"][at], high=0.05)
 claim("hardened network at ε = 0.1 under PGD", found["hardened", "PGD"][at], low=0.6)
-weaker = np.array(found["hardened", "FGSM"]) - np.array(found["hardened", "PGD"])
-claim("hardened: FGSM leaves more right than PGD, at most, points", 100 * weaker.max(), low=0)
+claim("and at ε = 0.2, more than it has seen", found["hardened", "PGD"][beyond_training], high=0.3)
+lowest_in_noise = min(found["standard", "noise"] + found["hardened", "noise"])
+claim("lowest accuracy of either under noise", lowest_in_noise, low=0.9)
+
+# %%
+seen = SIZES.index(RobustCNN.settings["epsilon"] / 2)
+weaker = found["hardened", "FGSM"][seen] - found["hardened", "PGD"][seen]
+claim("hardened, at ε of its training: FGSM leaves more right, points", 100 * weaker, low=5)
 cost = found["standard", "noise"][0] - found["hardened", "noise"][0]
 claim("what hardening costs on clean digits, points", 100 * cost, low=-1, high=8)
 
 # %% [markdown]
-# Hardening moves the curve; it does not end the game. Beyond the size that it was trained for the hardened network falls, too, and a stronger attack finds what FGSM missed. An accuracy under attack is only ever an upper bound: of the attacks that were tried.
+# Hardening moves the curve; it does not end the game. Beyond the size that it was trained for the hardened network falls, too, and a stronger attack finds what FGSM missed. An accuracy under attack is only an upper bound: an attack that nobody tried may do more.
 #
 # Try it: take a digit, raise $\varepsilon$ until it is misread; change the network; then replace the attack by noise.
 
@@ -328,7 +362,7 @@ AdversarialLab(epsilon=0.12)
 # %% [markdown]
 # ### Calibration under shift · 分布偏移下的校准
 #
-# A classifier that says 90 % should be right in nine of ten cases (section 3.2). Temperature scaling repairs that, on inputs like those of the training. And on others? We turn the held-out digits, and compare three answers: one network; the same with its temperature fitted on clean digits; and the mean of five networks (a **deep ensemble**, Lakshminarayanan et al. 2017).
+# A classifier that says 90 % should be right in nine of ten cases (section 3.2). Temperature scaling repairs that, on inputs like those of the training. And on others? We turn the held-out digits, and compare three answers: one network; the same with its temperature fitted on clean digits; and the mean of five networks (a **deep ensemble**, Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
 # %%
 train_set = load_digits(split="train")
@@ -365,39 +399,36 @@ ANGLES, judged = (0, 15, 30, 45, 60), test.labels[half:]
 
 # %%
 @torch.no_grad()
-def judge(angle: float) -> dict[str, tuple[float, float]]:
-    """Accuracy and expected calibration error of each answer."""
+def judge(angle: float) -> dict[str, tuple[float, float, float]]:
+    """Accuracy, expected calibration error and mean confidence of each answer."""
     scores = [network(turned(test.images[half:], angle)) for network in members]
     answers = {
         "one network": scores[0].softmax(1),
         "with temperature": (scores[0] / T).softmax(1),
         "ensemble of five": torch.stack(scores).softmax(2).mean(0),
     }
-    return {
-        name: (float((p.argmax(1) == judged).double().mean()), float(reliability(p, judged).error))
-        for name, p in answers.items()
-    }
+    found = {}
+    for name, p in answers.items():
+        sure, said = p.max(1)
+        right, error = (said == judged).double().mean(), reliability(p, judged).error
+        found[name] = float(right), float(error), float(sure.mean())
+    return found
 
 
 under_shift = {angle: judge(angle) for angle in ANGLES}
-print(f"temperature fitted on clean digits: T = {T:.2f}")
+claim("temperature fitted on clean digits", T, low=0.7, high=1.4)
 
 # %% [markdown]
-# The left panel shows what everyone expects: turned digits are read worse. The right one shows the danger: the networks do not know it. Their stated confidence exceeds their accuracy by more and more. The fitted temperature is close to 1, so blue lies on grey.
+# The left panel shows what everyone expects: turned digits are read worse. The right one shows the danger: the networks do not know it. Their confidence exceeds their accuracy by more and more. On clean digits there was little to repair: the fitted temperature is close to 1, so blue lies on grey.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 for name, colour, mark in zip(
     under_shift[0], (plots.GREY, plots.BLUE, plots.ORANGE), "s^o", strict=True
 ):
-    for ax, part in zip(axes, (0, 1), strict=True):
-        _ = ax.plot(
-            ANGLES,
-            [under_shift[a][name][part] for a in ANGLES],
-            mark + "-",
-            color=colour,
-            label=name,
-        )
+    for part, ax in enumerate(axes):
+        values = [under_shift[angle][name][part] for angle in ANGLES]
+        _ = ax.plot(ANGLES, values, mark + "-", color=colour, label=name)
 _ = axes[0].set(xlabel="turned by, degrees", ylabel="accuracy", ylim=(0, 1.03))
 _ = axes[1].set(xlabel="turned by, degrees", ylabel="expected calibration error", ylim=(0, None))
 _ = axes[1].legend(frameon=False)
@@ -416,14 +447,30 @@ claim(
     far["one network"][1] / far["ensemble of five"][1],
     low=1.05,
 )
+
+# %%
+right, _, sure = far["one network"]
 claim(
-    "and accuracy of the ensemble ahead of one network, points",
-    100 * (far["ensemble of five"][0] - far["one network"][0]),
-    low=0,
+    "at 30 degrees: confidence of one network less its accuracy, points",
+    100 * (sure - right),
+    low=5,
 )
 
 # %% [markdown]
-# A temperature is fitted to one kind of input and knows no other. Networks that started differently agree on what they have learned and differ on what they have not, so their mean is less sure where it should be. It helps, and does not suffice (Ovadia et al. 2019 found the same on large models).
+# Was the first of the five an unlucky one? Each of them alone, at 30 degrees:
+
+# %%
+with torch.no_grad():
+    alone = [network(turned(test.images[half:], 30)).softmax(1) for network in members]
+right, error, _ = far["ensemble of five"]
+worse = sum(float(reliability(p, judged).error) > error for p in alone)
+claim("members with a larger calibration error than the ensemble, of 5", worse, low=4)
+each = np.mean([float((p.argmax(1) == judged).double().mean()) for p in alone])
+claim("accuracy of the ensemble ahead of the mean member, points", 100 * (right - each), low=0)
+claim("the ensemble's error at 30 degrees over clean", error / clean["ensemble of five"][1], low=2)
+
+# %% [markdown]
+# A temperature is fitted to one kind of input and knows no other. Networks that started differently agree on what they have learned and differ on what they have not, so their mean is less sure where it should be. It helps in the middle of the curve and does not suffice: at 60 degrees all are lost. Ovadia et al. 2019 (arXiv:1906.02530) found ensembles best under shift on larger networks and data, too.
 
 # %% [markdown]
 # ### Memorisation · 记忆
@@ -432,7 +479,10 @@ claim(
 #
 # $$\log_2 |R| - \log_2 \operatorname{rank}(s)$$
 #
-# $|R|$ is the number of possible codes, rank 1 the most probable of them. For one that was never planted it is about 1 on average; here $|R| = 1000$, so it is at most 9.97.
+# $s$ is the true code, $|R|$ the number of possible codes, rank 1 the most probable of them.
+
+# %% [markdown]
+# For a code that was never planted every rank is equally likely, and half of the exposures lie below 1. Here $|R| = 1000$.
 #
 # **Predict:** how often must a code stand in a text of 60,000 characters to be known by heart?
 
@@ -450,6 +500,8 @@ places = torch.randint(len(lines), (len(planted),), generator=draw).tolist()
 for place, sentence in zip(places, planted, strict=True):
     lines.insert(place, sentence)
 ids = torch.tensor(list("\n\n".join(lines).encode()))
+by_chance = np.log2(1000 / np.arange(1, 1001))
+print(f"exposure: at most {by_chance.max():.2f} bits; by chance {by_chance.mean():.2f} on average")
 
 # %%
 torch.manual_seed(0)
@@ -472,7 +524,7 @@ def exposure(prompt: str, code: int) -> float:
 exposures = [(copies, exposure(prompt, code)) for prompt, code, copies in canaries]
 
 # %% [markdown]
-# Each dot is a canary. The dashed line is what a code gets that the model ranks first of a thousand: it can be asked out of the model by anyone who knows the sentence before it.
+# Each dot is a canary, two for each number of copies. The dashed line is what a code gets that the model ranks first of a thousand: anyone who knows the words before it can ask it out of the model. With two canaries a place, read the trend and not the single dot.
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3))
@@ -480,25 +532,27 @@ positions = [COPIES.index(copies) for copies, _ in exposures]
 _ = ax.plot(positions, [e for _, e in exposures], "o", color=plots.BLUE)
 _ = ax.axhline(math.log2(1000), color=plots.GREY, linestyle="--", linewidth=1)
 _ = ax.set_xticks(range(len(COPIES)), COPIES)
-_ = ax.set(xlabel="times that the code stands in the text", ylabel="exposure, bits")
+_ = ax.set(xlabel="copies of the code in the text", ylabel="exposure, bits", ylim=(0, 10.5))
 plots.show(figure, "Exposure over the number of copies: many copies are known by heart.")
 
 # %%
 mean = {copies: np.mean([e for c, e in exposures if c == copies]) for copies in COPIES}
 claim("exposure of a code that stands there 64 times, bits", mean[64], low=8)
 claim("exposure of codes that were never planted, bits", mean[0], high=5)
+claim("exposure of codes that stand there once, bits", mean[1], high=6)
+claim("exposure of codes that stand there 16 times, bits", mean[16], high=9)
 claim("what 64 copies add to none, bits", mean[64] - mean[0], low=4)
 
 # %% [markdown]
-# What is said once is mostly safe in so small a model, what is repeated is not. That is one reason to drop repeats before training, as chapter 6 does; large models memorise more, and from fewer copies (Carlini et al. 2022, arXiv:2202.07646).
+# The answer lies between 16 and 64 copies, each of which training passed about eight times. What is said once is nearly safe in so small a model, what is repeated is not: one reason to drop repeats before training (Lee et al. 2021, arXiv:2107.06499), as chapter 6 does. Larger models memorise more of what they have seen equally often (Carlini et al. 2022, arXiv:2202.07646).
 
 # %% [markdown]
 # ### Energy · 能耗
 #
-# The article's other challenge. A laptop cannot weigh a data centre, but the method is the same: time, times power, times what the building adds. Power is **stated, not measured**: replace 15 W by what your machine draws.
+# The article's other challenge. A laptop cannot weigh a data centre, but the method is the same: CPU time, times power, times what the building adds (for a laptop, nothing). Power is **stated, not measured**: replace it by what your machine draws.
 
 # %% tags=["machine"]
-WATTS = 15  # two cores of a laptop at work: an assumption, yours may differ
+WATTS = 15  # a laptop with one core at work: an assumption, yours may differ
 start = time.process_time()
 with torch.no_grad():
     for _ in range(5):
@@ -508,9 +562,10 @@ answers = 15 * 3600 / joules
 print(f"one digit read: {1000 * joules:.3g} mJ; a phone's 15 Wh are worth {answers:,.0f} of them")
 print(f"training it took {facts.seconds:.0f} s of CPU time: {facts.seconds * WATTS / 3600:.3f} Wh")
 print(f"hardening {hard_facts.seconds:.0f} s: {hard_facts.seconds * WATTS / 3600:.3f} Wh")
+print(f"answers that cost as much as the training: {facts.seconds * WATTS / joules:,.0f}")
 
 # %% [markdown]
-# One answer costs next to nothing, and training is paid once; it is the number of answers that makes the bill. Section 9.2 has a calculator for models of any size, with the published figures of three large ones.
+# One answer costs next to nothing, and training is paid once. From the number of answers in the last line on, the answers are the larger part of the bill; a popular model passes its own such number. Section 9.2 has a calculator for models of any size, with the published figures of three large ones.
 
 # %% [markdown]
 # ## 8.4 Outlook · 研究展望
@@ -544,10 +599,9 @@ print(
 
 # %%
 again = Project(folder, language_reference())
-print(f"goes on after step {again.run.step}")
+claim("the step that it goes on after", again.run.step, low=40, high=40)
 for _ in again.steps():
     pass
-claim("the step that it goes on after", plan.save_every, low=40, high=40)
 undisturbed = Project(folder.with_name("undisturbed"), language_reference(), plan)
 for _ in undisturbed.steps():
     pass
@@ -555,21 +609,25 @@ pairs = zip(again.model.parameters(), undisturbed.model.parameters(), strict=Tru
 claim(
     "largest difference of a weight to an undisturbed run",
     max((a - b).abs().max() for a, b in pairs),
+    low=0,
     high=0,
 )
 
 # %% [markdown]
-# **Predict:** what will a model write that has seen the text for a few seconds?
+# **Predict:** what will a model write that has seen the text for a few seconds? Will it predict the text better than gzip?
 
 # %%
 print(again.write("The statement", 60, Sampler(temperature=0.7)))
 bits = again.measure(4000)
-baseline = compressed_bits("gzip", again.test_text[:4000], known=again.train_text)
-print(f"{bits:.2f} bits a character of held-out text; gzip behind the training text {baseline:.2f}")
+gzip, xz = (
+    compressed_bits(name, again.test_text[:4000], known=again.train_text) for name in ("gzip", "xz")
+)
+claim("held-out text: bits a character of the GPT less those of gzip", bits - gzip, low=0)
+print(f"{bits:.2f} bits a character; behind the training text gzip {gzip:.2f}, xz {xz:.2f}")
 place.cleanup()
 
 # %% [markdown]
-# It writes words, and gzip predicts the text better: seconds are not enough. The plan `minute` gets there in a minute or two, `small` in the time of a lunch, and `GPT-2 small` is for a GPU and a large text. All three are the same code; only the numbers differ.
+# It has learned letters, spaces and line ends, hardly a word, and gzip predicts the text better: seconds are not enough. The plan `minute` trains a larger model for longer; whether that gets ahead of gzip, or of xz, is the last exercise. `small` takes the time of a lunch, and `GPT-2 small` is for a GPU and a large text. All three are the same code; only the numbers differ.
 
 # %% tags=["machine"]
 name = by_device(cpu="minute", gpu="GPT-2 small")
@@ -601,9 +659,9 @@ print(PLANS[name])
 #
 # - What was achieved can be read from the chapters themselves: each claim with its value and the range that would have made it false.
 # - A law fitted to small runs says what a larger one will be worth, with an interval, before it is trained.
-# - A network that reads clean digits without a fault can be wrong on all of them after a change that leaves them readable. Hardening helps and ends nothing.
-# - Confidence is calibrated for inputs like those of the training, and for no others.
-# - What a text repeats, a model knows by heart.
+# - A network that reads nearly all clean digits can be wrong on nearly all of them after a small change in the right direction; noise of that size does nothing. Hardening helps and ends nothing.
+# - Confidence that is calibrated on inputs like those of the training need not be on others.
+# - What a text repeats often enough, a model knows by heart.
 
 # %% [markdown]
 # ## Exercises · 练习
@@ -613,7 +671,7 @@ print(PLANS[name])
 # 3. Attack the hardened network with 1, 5, 30 steps. Where does the accuracy stop falling?
 # 4. Replace turning by noise, by blur, by a shift of three pixels. For which is the ensemble most needed?
 # 5. Plant a code of four digits. How many copies does it need? And with dropout?
-# 6. Train a GPT on a text of your own with the plan `minute`, kill it in the middle, go on, and let it write.
+# 6. Train a GPT on a text of your own with the plan `minute`, kill it in the middle, go on, and let it write. Is it ahead of gzip? Of xz? If not, what does `small` bring?
 
 # %% [markdown]
 # **The library's code:** `report_card.py` and `chapters.py` (8.1), `isoflop.py` and `cached/scaling.py` (8.2), `attacks.py`, `cached/robust.py`, `widgets/adversarial_lab.py` (8.3), `train_gpt/` (8.4).

@@ -212,6 +212,7 @@ def test_several_models_get_a_process_each(options, monkeypatch):
     tool, calls = load_tool(), []
     codes = iter([0, 3])
     monkeypatch.setattr(tool, "recipes", lambda: {"small": Small(), "other": Small()})
+    monkeypatch.setattr(tool, "records", dict)
     monkeypatch.setattr(tool.subprocess, "call", lambda c: calls.append(c) or next(codes))
     assert tool.main(options) == 3
     assert [call[2:] for call in calls] == [["small", *options], ["other", *options]]

@@ -101,13 +101,17 @@ class Tiny(OwnScaling):
 def test_a_tiny_series_trains_and_repeats_itself(monkeypatch):
     text = torch.tensor(list(b"the quick brown fox jumps over the lazy dog. " * 200))
     monkeypatch.setattr(scaling, "texts", lambda: (text[400:], text[:400]))
+    seeds, run = [], scaling.TextRun
+    seen = lambda *args, seed, **others: seeds.append(seed) or run(*args, seed=seed, **others)  # noqa: E731
+    monkeypatch.setattr(scaling, "TextRun", seen)
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
     rows = list(Tiny().rows())
     assert torch.equal(torch.rand(3), expected)  # it disturbs nobody's random numbers
     assert [row["FLOPs"] for row in rows[-2:]] == [3e8, 3e8]
-    assert [row["seed"] for row in rows[-2:]] == [0, 1]
+    assert [row["seed"] for row in rows] == seeds  # of the windows, too
+    assert seeds[-2:] == [0, 1]
     assert rows[-1]["loss"] != rows[-2]["loss"]
     assert len(rows) == len(grid(Tiny(), len(text) - 400)) + 2
     # the largest budget learns the few words; the smallest has hardly begun

@@ -134,3 +134,25 @@ def test_the_command_says_what_is_wrong_and_makes_nothing(options, message, tmp_
     assert main([str(folder), *threads, *options]) == 1
     assert message in capsys.readouterr().err
     assert not folder.exists()
+
+
+class Killed(BaseException):
+    """The power fails."""
+
+
+@pytest.mark.parametrize("name", ["plan", "tokenizer"])
+def test_killed_while_a_file_is_written_the_folder_holds_no_half_of_it(name, tmp_path, monkeypatch):
+    whole_file = Path.replace
+
+    def killed(part, target):
+        if Path(target).stem == name:
+            raise Killed
+        return whole_file(part, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(Killed):
+        Project(tmp_path, TEXT, SMALL)
+    assert not (tmp_path / f"{name}.json").exists()
+    monkeypatch.undo()
+    assert Project(tmp_path, TEXT, SMALL).run.step == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "tokenizer.json"]
