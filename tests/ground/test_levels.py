@@ -40,6 +40,7 @@ LEVELS = {
     "plots": 3,
     "serve": 3,
     "train_gpt": 3,
+    "exercises": 3,
     "widgets": 4,
     "__main__": 5,
 }
