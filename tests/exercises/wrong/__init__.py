@@ -4,6 +4,11 @@ From assignment to task to mistake: (what the reference says, what stands there 
 are written apart from the functions in bigmodel_lib/exercises that recognise them.
 """
 
-from tests.exercises.wrong import chapter_4
+from tests.exercises.wrong import chapter_2, chapter_3, chapter_4, chapter_5
 
-WRONG = {"04_mathematics": chapter_4.WRONG}
+WRONG = {
+    "02_concepts": chapter_2.WRONG,
+    "03_algorithms": chapter_3.WRONG,
+    "04_mathematics": chapter_4.WRONG,
+    "05_project": chapter_5.WRONG,
+}
