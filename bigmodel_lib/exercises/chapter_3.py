@@ -257,7 +257,7 @@ luck = Prediction(
         ),
         Mistake(
             "thinks that luck has no bound",
-            "to be right throughout has a chance of 1 in 2ⁿ, far too small for a few hundred guessers",
+            "to be right throughout has a chance of 1 in 2ⁿ, much too small for so many guessers",
             "expected",
             lambda k, n: "c",
         ),
