@@ -125,7 +125,7 @@ def _best(x: float, mean: float, std: float) -> float:
 best_discriminator = NumberTask(
     name="4.2 The best discriminator",
     draw=lambda dice: (
-        round(dice.uniform(-0.4, 0.4), 1),
+        round(dice.uniform(-0.2, 0.4), 1),
         dice.choice([1.0, 1.2, 1.5]),
         dice.choice([0.6, 1.6, 2.0]),
     ),

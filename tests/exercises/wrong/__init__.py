@@ -11,6 +11,8 @@ from tests.exercises.wrong import (
     chapter_4,
     chapter_5,
     chapter_6,
+    chapter_7,
+    chapter_8,
     chapter_9,
 )
 
@@ -21,5 +23,7 @@ WRONG = {
     "04_mathematics": chapter_4.WRONG,
     "05_project": chapter_5.WRONG,
     "06_applications": chapter_6.WRONG,
+    "07_future": chapter_7.WRONG,
+    "08_summary": chapter_8.WRONG,
     "09_questions": chapter_9.WRONG,
 }
