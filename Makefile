@@ -12,7 +12,7 @@ ARGS ?=#          for JupyterLab:      make lab ARGS=--no-browser
 PIP_ARGS ?=#      for pip:             make setup PIP_ARGS='--extra-index-url …'
 PYTEST_ARGS ?=#   for pytest:          make unit PYTEST_ARGS='-k gan -x'
 JOBS ?= auto#     test processes:      make unit JOBS=1
-NAME ?=#          one notebook, model: make notebooks NAME=05_project
+NAME ?=#          one notebook, model, assignment: make notebooks NAME=05_project
 ALL ?=#           all notebooks:       make notebooks ALL=1
 FROM ?=#          the side that wins:  make notebooks FROM=text
 CELL_TIMEOUT ?= 300
@@ -26,7 +26,7 @@ CODE := $(wildcard bigmodel_lib tools tests benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup lab test lint unit nbval browser format notebooks models bench owner clean
+.PHONY: help setup lab test lint unit nbval browser format notebooks models assignments bench owner clean
 
 help: ## list the targets
 	@echo "make TARGET"
@@ -69,6 +69,10 @@ notebooks: $(STAMP) ## sync with the text, execute what changed, clean (NAME= AL
 
 models: $(STAMP) ## train the cached models anew: minutes each (NAME=)
 	$(PY) tools/models.py $(NAME)
+
+assignments: $(STAMP) ## build them in build/course, for teachers and students (NAME=)
+	$(PY) tools/teaching.py
+	$(PY) tools/assignments.py $(NAME)
 
 bench: $(STAMP) ## run every benchmark
 	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done

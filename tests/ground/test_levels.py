@@ -48,6 +48,7 @@ LEVELS = {
     "serve": 3,
     "train_gpt": 3,
     "distributed": 3,
+    "exercises": 3,
     "widgets": 4,
     "__main__": 5,
 }

@@ -1,0 +1,184 @@
+"""Draws are reproducible, comparisons strict, and no variant lets a mistake pass."""
+
+import importlib
+import pkgutil
+from itertools import combinations
+
+import pytest
+import torch
+
+import bigmodel_lib.exercises
+from bigmodel_lib.exercises.task import (
+    AnswerError,
+    CodeTask,
+    Mistake,
+    NumberTask,
+    Prediction,
+    as_numbers,
+    normal,
+    random_for,
+    same,
+    tasks,
+)
+
+CHAPTERS = [
+    importlib.import_module(f"bigmodel_lib.exercises.{module.name}")
+    for module in pkgutil.iter_modules(bigmodel_lib.exercises.__path__)
+    if module.name.startswith("chapter_")
+]
+ALL = [
+    pytest.param(task, id=f"{chapter.__name__[-9:]}-{name}")
+    for chapter in CHAPTERS
+    for name, task in tasks(chapter).items()
+]
+
+double = CodeTask(
+    "doubling",
+    draw=lambda dice: (normal(dice, 2, 3),),
+    right=lambda x: 2 * x,
+    mistakes=(Mistake("squares", "this squares", "expected", lambda x: x**2),),
+)
+area = NumberTask(
+    "area",
+    draw=lambda dice: (dice.randint(3, 9), dice.randint(10, 20)),
+    right=lambda a, b: a * b,
+    mistakes=(Mistake("adds", "this adds", "expected", lambda a, b: a + b),),
+    unit="m²",
+)
+guess = Prediction(
+    "guess",
+    draw=lambda dice: (dice.randint(1, 9),),
+    right=lambda n: "up",
+    mistakes=(Mistake("down", "it does not fall", "expected", lambda n: "down"),),
+    options={"up": "it rises", "down": "it falls", "stay": "it stays"},
+)
+
+
+def test_numbers_depend_on_name_task_and_variant_alone():
+    assert area.numbers("Ada") == area.numbers(" ada ")
+    draws = {random_for(*key).random() for key in [("a", "t", 0), ("b", "t", 0), ("a", "u", 0)]}
+    assert len(draws | {random_for("a", "t", 1).random()}) == 4
+    assert torch.equal(double.numbers("Ada")[0], double.numbers("ada")[0])
+
+
+@pytest.mark.parametrize("name", ["", "  ", None])
+def test_a_student_has_a_name(name):
+    with pytest.raises(ValueError, match="name or number"):
+        area.numbers(name)
+
+
+def test_a_function_that_returns_a_stored_result_passes_the_visible_check_alone():
+    (x,) = double.numbers("ada")
+    double.check(lambda _: 2 * x, "ada")
+    with pytest.raises(AnswerError, match="not right yet"):
+        double.grade(lambda _: 2 * x, "ada")
+    double.grade(lambda x: x + x, "ada")
+
+
+def test_a_function_cannot_reach_the_right_answer_through_its_arguments():
+    def spoil(x):
+        result = 2 * x
+        x.zero_()
+        return result
+
+    double.grade(spoil, "ada")
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (None, "need a function, got nothing yet"),
+        (lambda x: None, "returns no numbers"),
+        (lambda x: ..., "returns no numbers"),
+        (lambda x: "four", "returns no numbers"),
+        (lambda x: x.sum(), r"shape \(2, 3\), got \(\)"),
+        (lambda x: x**2, "this squares"),
+        (lambda x: 2 * x + 1, "none of the known"),
+        (lambda x: 2 * x * float("nan"), "not right yet"),
+    ],
+)
+def test_a_wrong_function_is_refused_with_a_reason(answer, hint):
+    with pytest.raises(AnswerError, match=hint):
+        double.check(answer, "ada")
+
+
+def test_a_function_may_return_lists_and_arrays():
+    double.check(lambda x: (2 * x).tolist(), "ada")
+    double.check(lambda x: (2 * x).numpy(), "ada")
+
+
+def test_errors_in_the_students_code_are_the_students_to_read():
+    with pytest.raises(ZeroDivisionError):
+        double.check(lambda x: 1 / 0, "ada")
+
+
+@pytest.mark.parametrize("answer", [None, ..., "12", [1, 2], torch.ones(2)])
+def test_a_number_is_one_number(answer):
+    with pytest.raises(AnswerError, match="need one number of m²"):
+        area.check(answer, "ada")
+
+
+def test_a_wrong_number_is_told_only_if_it_is_a_known_mistake():
+    a, b = area.numbers("ada")
+    area.check(a * b + 5, "ada")
+    with pytest.raises(AnswerError, match="is not the answer"):
+        area.grade(a * b + 5, "ada")
+    with pytest.raises(AnswerError, match="this adds"):
+        area.check(a + b, "ada")
+    area.grade(torch.tensor([a * b]), "ada")
+
+
+def test_a_prediction_is_noted_first_and_judged_later(capsys):
+    guess.check("down", "ada")
+    assert "you predict that it falls" in capsys.readouterr().out
+    with pytest.raises(AnswerError, match="it does not fall"):
+        guess.grade("down", "ada")
+    with pytest.raises(AnswerError, match="came out otherwise"):
+        guess.grade("stay", "ada")
+    with pytest.raises(AnswerError, match="choose one of up, down, stay"):
+        guess.check(None, "ada")
+    guess.grade("up", "ada")
+
+
+def test_same_wants_the_shape_and_the_tolerance():
+    assert same(as_numbers(1.009), as_numbers(1.0), 0.01)
+    assert not same(as_numbers(1.02), as_numbers(1.0), 0.01)
+    assert not same(as_numbers([1.0]), as_numbers(1.0), 0.01)
+
+
+def outcome(task, function, values):
+    if isinstance(task, CodeTask):
+        return task.measured(function, values)
+    given = function(*values)
+    return given if isinstance(task, Prediction) else as_numbers(given)
+
+
+def variants(task):
+    """What some students see, and for code, what they are graded on; each draw once."""
+    several = isinstance(task, CodeTask)
+    students = {CodeTask: 8, NumberTask: 300, Prediction: 30}[type(task)]
+    drawn = [task.numbers(f"s{i}", v) for i in range(students) for v in range(4 if several else 1)]
+    return drawn if several else set(drawn)
+
+
+@pytest.mark.parametrize("task", ALL)
+def test_no_students_numbers_let_a_mistake_pass_or_take_another_ones_hint(task):
+    for values in variants(task):
+        functions = [task.right, *(mistake.answer for mistake in task.mistakes)]
+        found = [outcome(task, function, values) for function in functions]
+        for one, other in combinations(found, 2):
+            alike = (
+                one == other if isinstance(task, Prediction) else same(one, other, task.tolerance)
+            )
+            assert not alike, values
+
+
+@pytest.mark.parametrize("task", ALL)
+def test_has_three_mistakes_with_hint_and_source(task):
+    assert len(task.mistakes) >= 3
+    assert len({mistake.hint for mistake in task.mistakes}) == len(task.mistakes)
+    for mistake in task.mistakes:
+        assert len(mistake.hint) > 20
+        assert mistake.seen.startswith(("article, section", "https://", "expected", "paper:"))
+    if isinstance(task, Prediction):
+        assert len(task.options) > len(task.mistakes)
