@@ -67,8 +67,8 @@ class ResourcePicture:
         ax.plot(known, [0] * len(known), "o", color=GREY, ms=5, alpha=0.7)
         (own,) = ax.plot([], [], "D", color=ORANGE, ms=8, mec="white", clip_on=False, zorder=5)
         place = ax.get_yaxis_transform()
-        value = ax.text(1.03, 1.2, "", transform=place, fontsize=12, weight="bold", va="center")
-        lines = ax.text(1.25, 1.2, "", transform=place, fontsize=8, va="center", color="#333333")
+        value = ax.text(1.03, 1.2, "", transform=place, fontsize=11, weight="bold", va="center")
+        lines = ax.text(1.265, 1.2, "", transform=place, fontsize=8, va="center", color="#333333")
         self.canvas.moving(own, value, lines)
         return own, value, lines
 

@@ -187,7 +187,7 @@ claim(
 # %%
 width = np.array([row["D"] for row in runs])
 whole = N + (256 + series.settings["T"]) * width  # a row for each byte and each place
-stars = [fit_valley(whole[C == budget], L[C == budget]).size for budget in budgets]
+stars = [fit_valley(whole[budget == C], L[budget == C]).size for budget in budgets]
 counted = frontier_through(stars, budgets)
 measured = LAWS["Kaplan 2020, measured"].frontier
 print(f"a = {counted.a:.2f} with embeddings, {frontier.a:.2f} without; Kaplan: {measured.a:.2f}")
@@ -230,7 +230,7 @@ print(f"which costs it at most {dearer:.3f} nats; best run so far: {L.min():.3f}
 figure, ax = plt.subplots(figsize=(8, 3.6))
 _ = ax.plot(C, L, "o", color=plots.GREY, markersize=4, label="runs of the fit")
 _ = ax.plot(budgets, lowest, "*", color=plots.BLUE, markersize=12, label="stars of the valleys")
-says = [law(N[C == budget], D[C == budget]).min() for budget in budgets]
+says = [law(N[budget == C], D[budget == C]).min() for budget in budgets]
 _ = ax.plot([*budgets, beyond], [*says, best], color=plots.ORANGE, linewidth=1, label="the law")
 bar = {"color": plots.ORANGE, "capsize": 5, "fmt": "s"}
 _ = ax.errorbar(beyond, best, [[best - low], [high - best]], label="predicted, 90 %", **bar)

@@ -500,6 +500,7 @@ for one in (ddp, fsdp):
     names = [name for name in found if name.startswith(("model.", "history.loss"))]
     apart = furthest([found[name] for name in names], [reference[name] for name in names])
     claim(f"{one.strategy}, from one process: largest difference", apart, high=1e-9)
+
 # %%
 killed, unharmed = state(fsdp), state(ddp)
 apart = furthest([killed[name] for name in names], [unharmed[name] for name in names])
