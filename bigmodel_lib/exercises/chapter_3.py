@@ -43,7 +43,7 @@ standardise = CodeTask(
         Mistake(
             "gives the test rows statistics of their own",
             "training and test rows are on different scales now: the same value means two things",
-            "https://scikit-learn.org/1.4/_sources/common_pitfalls.rst.txt",
+            "expected",
             lambda train, test: (_scaled(train, test)[:11], _scaled(train, test, test)[11:]),
         ),
         Mistake(

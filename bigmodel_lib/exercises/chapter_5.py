@@ -34,7 +34,7 @@ parameters = NumberTask(
         Mistake(
             "counts the stack",
             "this counts the discriminator, too: the stacked model holds both, the generator not",
-            "article, section 5.3",
+            "expected",
             lambda Z, h: (Z + 1) * h + (h + 1) * PIXELS + (PIXELS + 1) * h + h + 1,
         ),
     ),
@@ -152,7 +152,7 @@ generator_steps = CodeTask(
         Mistake(
             "detaches the generator",
             "the generator has not moved: nothing of D's judgement comes back through detach",
-            "https://github.com/DeepMotionEditing/deep-motion-editing/issues/90",
+            "expected",
             _train(lambda scores: F.softplus(-scores).mean(), cut=True),
         ),
         Mistake(

@@ -96,7 +96,7 @@ accumulation = CodeTask(
         Mistake(
             "does not divide",
             "gradients of the pieces are added up, so they are several times too large",
-            "https://github.com/karpathy/nanoGPT/issues/206",
+            "https://github.com/hirofumi0810/neural_sp/issues/168",
             _accumulate(lambda rows, total, parts: 1.0),
         ),
         Mistake(

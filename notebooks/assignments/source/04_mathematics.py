@@ -73,7 +73,7 @@ tasks.weights.grade(weights, student)
 # %% [markdown]
 # ## 3. A temperature in the explorer (2 points)
 #
-# Set the head width to your $d$. Read the entropy under the *article*'s rule; then choose the rule *1/√d*, and move the *temperature* until the entropy is the same. At which temperature is that? (8 % off is near enough.)
+# Set the head width to your $d$. Read the entropy under the *article*'s rule; then choose the rule *1/√d*, and move the *temperature* until the entropy is the same. At which temperature is that? (10 % off is near enough.)
 
 # %%
 (d,) = tasks.temperature.numbers(student)
