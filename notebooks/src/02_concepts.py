@@ -508,6 +508,8 @@ claim("untrained: entropy of the next byte over log 256", entropy / math.log(256
 # %% [markdown]
 # - **Convolutional** (CNN): $h_t = \operatorname{ReLU}(b + \sum_j W_j x_{t+j})$, with $j$ from $-2$ to $2$: near neighbours, the same weights everywhere. $\operatorname{ReLU}(s) = \max(s, 0)$.
 # - **Recurrent** (RNN): $h_t = \tanh(W x_t + U h_{t-1} + b)$: the past, through one state.
+
+# %% [markdown]
 # - **Transformer** *encoder*: $h_t$ is $x_t$ plus an average of all $x_s$, each through a matrix, weighted by how well they match (*attention*, section 4.3); then an MLP. An average knows no order, so each $x_t$ first gets a code of its place $t$ added (Vaswani et al. 2017).
 
 # %% [markdown]
@@ -820,6 +822,7 @@ def recaller(name: str) -> nn.Module:
     return net
 
 
+# %%
 def train_recall(name: str, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     net = recaller(name)
