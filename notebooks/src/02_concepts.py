@@ -793,7 +793,7 @@ claim("CNN, class scores: least gradient of a row over the largest", least, low=
 # %%
 T_RECALL, V_RECALL = 18, 4
 RECIPES = {  # steps, sequences a step, learning rate
-    "CNN": (150, 160, 0.01),
+    "CNN": (150, 192, 0.01),
     "CNN, pooled": (100, 64, 0.01),
     "RNN": (200, 52, 0.005),
     "GRU": (100, 48, 0.02),
@@ -955,7 +955,7 @@ adversarial = GANRun(
     settings=GANSettings(d_lr=1e-3, g_lr=1e-3),
     keep_every=1000,
 )
-list(adversarial.take(by_device(cpu=340, gpu=4000)))
+list(adversarial.take(by_device(cpu=450, gpu=4000)))
 variational = VAERun(shared, train, keep_every=1000)
 list(variational.take(by_device(cpu=170, gpu=2000)))
 z = torch.randn(500, Z, generator=torch.Generator().manual_seed(1)).to(device)
@@ -1045,7 +1045,7 @@ def train_vae(beta: float, steps: int, seed: int = 0) -> VAERun:
     return run
 
 
-SHORT, LONG = by_device(cpu=(100, 250), gpu=(1000, 4000))
+SHORT, LONG = by_device(cpu=(120, 300), gpu=(1000, 4000))
 run = train_vae(beta=1.0, steps=SHORT)
 early = copy.deepcopy(run.model)  # for a comparison further down
 list(run.take(LONG - SHORT))
