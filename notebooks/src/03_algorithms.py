@@ -1107,7 +1107,7 @@ def mlp(w: int) -> nn.Module:
 
 
 # %%
-STEPS, BATCH = 160, 64
+STEPS, BATCH = 200, 64
 
 
 def trained(make, seed: int) -> nn.Module:
