@@ -860,6 +860,8 @@ claim("nearest neighbour ahead of reuse, 160 steps, points", ahead.mean(), low=1
 # %% [markdown]
 # 4. Add a model of your field to `bigmodel_lib/data/landmarks.csv`, with its source, and run `pytest tests/data`. What does the test ask of you?
 # 5. Set `reach=0` in section (c). What does reuse save when nothing is moved, and why?
+
+# %% [markdown]
 # 6. Hoffmann's approach 3 with two digits puts the frontier off by a factor of two. Which of the two exponents needs its further digits more?
 
 # %% [markdown]

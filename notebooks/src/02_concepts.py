@@ -508,6 +508,8 @@ claim("untrained: entropy of the next byte over log 256", entropy / math.log(256
 # %% [markdown]
 # - **Convolutional** (CNN): $h_t = \operatorname{ReLU}(b + \sum_j W_j x_{t+j})$, with $j$ from $-2$ to $2$: near neighbours, the same weights everywhere. $\operatorname{ReLU}(s) = \max(s, 0)$.
 # - **Recurrent** (RNN): $h_t = \tanh(W x_t + U h_{t-1} + b)$: the past, through one state.
+
+# %% [markdown]
 # - **Transformer** *encoder*: $h_t$ is $x_t$ plus an average of all $x_s$, each through a matrix, weighted by how well they match (*attention*, section 4.3); then an MLP. An average knows no order, so each $x_t$ first gets a code of its place $t$ added (Vaswani et al. 2017).
 
 # %% [markdown]
@@ -791,7 +793,7 @@ claim("CNN, class scores: least gradient of a row over the largest", least, low=
 # %%
 T_RECALL, V_RECALL = 18, 4
 RECIPES = {  # steps, sequences a step, learning rate
-    "CNN": (150, 160, 0.01),
+    "CNN": (150, 192, 0.01),
     "CNN, pooled": (100, 64, 0.01),
     "RNN": (200, 52, 0.005),
     "GRU": (100, 48, 0.02),
@@ -820,6 +822,7 @@ def recaller(name: str) -> nn.Module:
     return net
 
 
+# %%
 def train_recall(name: str, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     net = recaller(name)
@@ -952,7 +955,7 @@ adversarial = GANRun(
     settings=GANSettings(d_lr=1e-3, g_lr=1e-3),
     keep_every=1000,
 )
-list(adversarial.take(by_device(cpu=340, gpu=4000)))
+list(adversarial.take(by_device(cpu=450, gpu=4000)))
 variational = VAERun(shared, train, keep_every=1000)
 list(variational.take(by_device(cpu=170, gpu=2000)))
 z = torch.randn(500, Z, generator=torch.Generator().manual_seed(1)).to(device)
@@ -1042,7 +1045,7 @@ def train_vae(beta: float, steps: int, seed: int = 0) -> VAERun:
     return run
 
 
-SHORT, LONG = by_device(cpu=(100, 250), gpu=(1000, 4000))
+SHORT, LONG = by_device(cpu=(120, 300), gpu=(1000, 4000))
 run = train_vae(beta=1.0, steps=SHORT)
 early = copy.deepcopy(run.model)  # for a comparison further down
 list(run.take(LONG - SHORT))

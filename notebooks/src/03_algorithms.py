@@ -205,7 +205,7 @@ claim("principles of these four that have a discriminator", adversaries, 1, 1)
 # All four share their parts, [a few lines each](../bigmodel_lib/models/principles.py), and one training loop: a batch, a loss, a step of Adam. The numbers of steps differ, so that each gets about the same computing time. Two runs each show how far chance goes.
 
 # %%
-STEPS = {"adversarial": 320, "variational": 320, "autoregressive": 320, "diffusion": 400}
+STEPS = {"adversarial": 500, "variational": 500, "autoregressive": 500, "diffusion": 600}
 
 
 def train_principle(name: str, seed: int) -> nn.Module:
@@ -229,7 +229,7 @@ for name in PRINCIPLES:
 # %% [markdown]
 # ### How far from the truth? · 离真实分布多远
 #
-# One measure for all: the **Wasserstein distance** of $n = 500$ generated points $a_i$ and as many true ones $b_i$, that is how far, on average, a point must be moved to turn one set into the other at the least cost:
+# One measure for all: the **Wasserstein distance** of $n = 1{,}000$ generated points $a_i$ and as many true ones $b_i$, that is how far, on average, a point must be moved to turn one set into the other at the least cost:
 #
 # $$W = \min_{\pi} \frac1n \sum_{i=1}^{n} \lVert a_i - b_{\pi(i)}\rVert$$
 #
@@ -252,8 +252,8 @@ def sampled_by_sklearn(model, seed: int) -> torch.Tensor:
 
 
 # %%
-def to_truth(x: torch.Tensor) -> float:
-    return wasserstein(x[:500], held_out[:500])  # exact pairing takes time as n³
+def to_truth(x: torch.Tensor, n: int = 1000) -> float:
+    return wasserstein(x[:n], held_out[:n])  # exact pairing takes time as n³
 
 
 samples = {"truth (the floor)": [ring.sample(1000, generator) for _ in range(2)]}
@@ -353,7 +353,7 @@ plots.show(figure, alt=alt)
 leaps = {}
 for steps in (1, 2, 5, 20, 100):
     x = diffusion.sample(noise, steps=steps, eta=0.0).cpu()
-    leaps[steps] = to_truth(x)
+    leaps[steps] = to_truth(x, n=500)
 plots.table({f"{steps} leaps": {"distance": d} for steps, d in leaps.items()})
 claim("one leap: distance over that of 100 leaps", leaps[1] / leaps[100], low=2)
 claim("20 leaps: distance over that of 100 leaps", leaps[20] / leaps[100], high=2)
@@ -1107,7 +1107,7 @@ def mlp(w: int) -> nn.Module:
 
 
 # %%
-STEPS, BATCH = 160, 64
+STEPS, BATCH = 200, 64
 
 
 def trained(make, seed: int) -> nn.Module:
