@@ -169,6 +169,7 @@ class BodyLimit:
         seen = 0
 
         async def counted():
+            """The next part of the body, as long as all parts together are within the limit."""
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))

@@ -22,6 +22,7 @@ class Chance:
         self.generator = generator
 
     def draw(self, probabilities: Tensor) -> int:
+        """The next place of the script, or the first that is possible; its probability is kept."""
         """An index of probabilities (n,), which sum to 1."""
         return int(torch.multinomial(probabilities, 1, generator=self.generator))
 

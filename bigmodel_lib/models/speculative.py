@@ -116,6 +116,7 @@ def gpt_checker(model: GPT, temperature: float = 1.0) -> Checker:
 
     @torch.no_grad()
     def check(ids: Ids, n: int) -> Tensor:
+        """Probabilities of the last n tokens and of the one behind them, (n + 1, V)."""
         nonlocal seen
         known = _common(seen, ids[: len(ids) - n - 1])  # the last n + 1 must pass, to be scored
         for layer in cache:

@@ -132,6 +132,7 @@ def _said(line: Line) -> Spoken:
 
 def _controls() -> dict[str, ipywidgets.Widget]:
     def slider(text: str, value: float, low: float, high: float, step: float) -> ipywidgets.Widget:
+        """One that reports a change once it is made."""
         return described(
             ipywidgets.FloatSlider,
             text,
