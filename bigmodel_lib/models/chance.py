@@ -22,7 +22,6 @@ class Chance:
         self.generator = generator
 
     def draw(self, probabilities: Tensor) -> int:
-        """The next place of the script, or the first that is possible; its probability is kept."""
         """An index of probabilities (n,), which sum to 1."""
         return int(torch.multinomial(probabilities, 1, generator=self.generator))
 
@@ -40,6 +39,7 @@ class _Scripted(Chance):
         self.probability = 1.0
 
     def draw(self, probabilities: Tensor) -> int:
+        """The next place of the script, or the first that is possible; its probability is kept."""
         values = probabilities.tolist()
         possible = [i for i, p in enumerate(values) if p > 0]
         step = len(self.taken)
@@ -53,6 +53,7 @@ class _Scripted(Chance):
         return choice
 
     def coin(self, probability: float) -> bool:
+        """True where the script says so; both sides are taken in turn."""
         probability = float(probability)
         return self.draw(torch.tensor([1 - probability, probability], dtype=torch.float64)) == 1
 
