@@ -1,6 +1,7 @@
 """Small labelled pictures: handwritten digits and, as an option, MNIST and Fashion-MNIST."""
 
 import gzip
+import importlib.util
 import math
 import struct
 import warnings
@@ -17,6 +18,7 @@ from bigmodel_lib.data.catalogue import DATASETS
 from bigmodel_lib.data.download import DownloadError, fetch
 
 SIDE = 28  # pixels
+TEST_ROWS = Path(__file__).with_name("digits_test.txt")
 SPLITS = ("train", "test", "all")
 _DIGITS = tuple("0123456789")
 CLASS_NAMES = {
@@ -173,26 +175,34 @@ def _gunzip(path: Path) -> bytes:
 
 
 def _embedded(split: str) -> LabelledImages:
-    from sklearn import datasets  # 1 s to import: only who needs it pays
-
-    bunch = datasets.load_digits()
-    grey = torch.from_numpy(bunch.images).float() / 16  # 0 … 16 to 0 … 1
-    labels = torch.from_numpy(bunch.target).long()
-    rows = _rows(labels, split)
+    table = np.loadtxt(_table_of_digits(), delimiter=",", dtype=np.float32)
+    grey = torch.from_numpy(table[:, :-1]).unflatten(1, (8, 8)) / 16  # 0 … 16 to 0 … 1
+    labels = torch.from_numpy(table[:, -1]).long()
+    rows = _rows(len(labels), split)
     return LabelledImages(enlarge(grey[rows]) * 2 - 1, labels[rows], "digits")
 
 
-def _rows(labels: Tensor, split: str) -> Tensor:
-    """Which of the embedded digits are in the split; the same on every machine."""
-    from sklearn.model_selection import train_test_split
+def _table_of_digits() -> Path:
+    """scikit-learn's file: 64 pixels and the digit in each of 1,797 rows.
 
-    everything = torch.arange(len(labels))
-    if split == "all":
-        return everything
-    train, test = train_test_split(
-        everything.numpy(), test_size=0.2, stratify=labels.numpy(), random_state=0
-    )
-    return torch.from_numpy(train if split == "train" else test).sort().values
+    Read here, as importing scikit-learn takes a second and 100 MB.
+    """
+    package = importlib.util.find_spec("sklearn")
+    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if not path.exists():
+        raise FileNotFoundError(f"need scikit-learn's digits, {path} is not there")
+    return path
+
+
+def _rows(count: int, split: str) -> Tensor:
+    """Which of the embedded digits are in the split; the same on every machine.
+
+    The test part was drawn once by scikit-learn's `train_test_split`, a fifth of each digit.
+    """
+    test = torch.zeros(count, dtype=torch.bool)
+    test[torch.from_numpy(np.loadtxt(TEST_ROWS, dtype=np.int64).ravel())] = True
+    kept = {"test": test, "train": ~test, "all": torch.ones_like(test)}[split]
+    return kept.nonzero()[:, 0]
 
 
 def _downloaded(source: str, split: str) -> LabelledImages:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits as sklearn_digits
+from sklearn.model_selection import train_test_split
 
 from bigmodel_lib.data import DATASETS, DownloadError, RemoteFile
 from bigmodel_lib.data.digits import LabelledImages, enlarge, load_digits, read_idx, shrink
@@ -58,6 +60,23 @@ def test_split_keeps_the_balance_of_classes(digits):
     for split, share in (("train", 0.8), ("test", 0.2)):
         counts = digits[split].labels.bincount(minlength=10)
         assert (counts - share * whole).abs().max() <= 1
+
+
+def test_split_is_the_one_that_scikit_learn_drew(digits):
+    labels = digits["all"].labels.numpy()
+    drawn = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
+    for split, expected in zip(("train", "test"), drawn, strict=True):
+        kept = digits["all"].images[np.sort(expected)]
+        assert torch.equal(digits[split].images, kept)
+
+
+def test_loading_them_imports_no_scikit_learn():
+    code = (
+        "import sys; from bigmodel_lib.data.digits import load_digits; "
+        "load_digits(split='test'); sys.exit('sklearn' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert result.returncode == 0
 
 
 def rows(data: LabelledImages) -> set[tuple[bytes, int]]:
