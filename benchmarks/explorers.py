@@ -13,8 +13,17 @@ from statistics import median, quantiles
 
 import torch
 
+from bigmodel_lib.costs import PUBLISHED
 from bigmodel_lib.models.transformer import PRESETS
-from bigmodel_lib.widgets import AttentionExplorer, ModelBuilder, VAELab
+from bigmodel_lib.widgets import (
+    AdversarialLab,
+    AttentionExplorer,
+    DrawDigit,
+    EfficiencyLab,
+    ModelBuilder,
+    ResourceCalculator,
+    VAELab,
+)
 from bigmodel_lib.widgets.base import Explorer
 from side_by_side import arguments, save, table
 
@@ -40,7 +49,37 @@ def _vae() -> Explorer:
     return lab
 
 
+def _pad() -> list:
+    """A stroke that grows point by point, as under a pen."""
+    points = [[0.2 + 0.006 * i, 0.2] for i in range(100)]
+    return [[points[: n + 2]] for n in range(98)]
+
+
 CASES = {
+    "AdversarialLab": Case(
+        AdversarialLab,
+        {
+            "epsilon": [0.01 * i for i in range(41)],
+            "attack": ["FGSM", "PGD", "noise"],
+            "model": ["standard", "hardened"],
+            "digit": range(300),
+        },
+    ),
+    "DrawDigit": Case(DrawDigit, {"pad": _pad()}),
+    "EfficiencyLab": Case(
+        EfficiencyLab,
+        {"precision": ["float32", "bfloat16", "int8"], "pruned": range(0, 96, 5)},
+    ),
+    "ResourceCalculator": Case(
+        ResourceCalculator,
+        {
+            "preset": list(PUBLISHED),
+            "D": [10 ** (9 + 0.05 * i) for i in range(80)],
+            "pue": [1 + 0.01 * i for i in range(100)],
+            "grid": [0.01 * i for i in range(100)],
+            "price": [0.1 * i for i in range(200)],
+        },
+    ),
     "AttentionExplorer": Case(
         _attention,
         {
