@@ -69,7 +69,8 @@ class ResourcePicture:
         place = ax.get_yaxis_transform()
         value = ax.text(1.03, 1.2, "", transform=place, fontsize=11, weight="bold", va="center")
         lines = ax.text(1.265, 1.2, "", transform=place, fontsize=8, va="center", color="#333333")
-        self.canvas.moving(own, value, lines)
+        self.canvas.moving(own, value)
+        self.canvas.seldom(lines)
         return own, value, lines
 
     def draw(self, view: ResourceView) -> str:
@@ -81,7 +82,10 @@ class ResourcePicture:
             value.set_text(_figure(figure))
             formula = _(row.formula).format(peak=device.flops)
             source = _(row.source).format(device_source=device.source)
-            lines.set_text(f"= {formula}\n{source}{_beside(view, row)}")
+            told = f"= {formula}\n{source}{_beside(view, row)}"
+            if told != lines.get_text():
+                lines.set_text(told)
+                self.canvas.relabel()
         return _summary(view)
 
 
