@@ -6,6 +6,7 @@ few steps, and goes on from the checkpoint that it finds, so a restart needs no 
 
 import os
 import signal
+import sys
 
 import torch
 
@@ -90,5 +91,18 @@ def fire_drill(options: Options, worker: Worker, step: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def leave() -> None:
+    """End this process at once, its work done and written.
+
+    Not by the interpreter's own end: a thread of PyTorch that asks for the interpreter while it
+    closes is cut off inside C++, and now and then the process then aborts ("terminate called
+    without an active exception"), which torchrun must take for a failure of the training.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
     main(Options.parse())
+    leave()
