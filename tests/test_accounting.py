@@ -39,6 +39,7 @@ TOLERANCE = 0.10  # of the measured peak
 WIDE_VOCABULARY = GPTConfig(V=2003, T=32, L=2, D=48, H=3)  # the loss counts most
 DEEP = GPTConfig(V=61, T=64, L=5, D=64, H=4)  # the blocks do
 HEAVY = GPTConfig(V=127, T=8, L=2, D=160, H=5)  # the weights do
+THIN = GPTConfig(V=61, T=64, L=1, D=8, H=8)  # the statistics of heads and norms count, too
 WAYS = list(itertools.product((1, 2), (False, True), FORMATS))
 
 
@@ -98,17 +99,20 @@ def test_the_peak_is_predicted_on_a_gpu(parts, recompute, precision):
     assert peak(step).total == pytest.approx(highest, rel=TOLERANCE)
 
 
+@pytest.mark.parametrize("config", [DEEP, THIN], ids=["L", "H"])
 @pytest.mark.parametrize("precision", FORMATS)
-def test_a_block_keeps_what_the_formula_says(precision):
-    step = Step(DEEP, B=3, precision=precision)
+def test_a_block_keeps_what_the_formula_says(precision, config):
+    step = Step(config, B=3, precision=precision)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    block = Block(DEEP.D, DEEP.H).to(dtype)
-    x = torch.randn(3, DEEP.T, DEEP.D, dtype=dtype, requires_grad=True)
-    copies = 12 * DEEP.D**2 * 2 if precision == "autocast" else 0
+    block = Block(config.D, config.H).to(dtype)
+    x = torch.randn(3, config.T, config.D, dtype=dtype, requires_grad=True)
+    copies = 12 * config.D**2 * 2 if precision == "autocast" else 0
+    # A CPU keeps the statistics of norms, two for each of two, in the format of what they norm.
+    less = 4 * 2 * step.tokens if precision == "bfloat16" else 0
     enabled = precision == "autocast"
     with MemoryMeter(block) as meter, torch.autocast("cpu", torch.bfloat16, enabled=enabled):
         block(x)
-    assert meter.kept - copies == pytest.approx(block_activations(step), rel=0.02)
+    assert meter.kept - copies == pytest.approx(block_activations(step) - less, rel=0.01)
 
 
 def test_sixteen_bits_are_korthikantis_34_without_masks_and_scores():
