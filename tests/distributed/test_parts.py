@@ -1,6 +1,7 @@
 """Options, journals, examples, and the ends of processes, without training."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -200,6 +201,12 @@ def test_nothing_is_left_of_an_agent_that_does_not_listen(monkeypatch):
         launch.end(agent)
         assert agent.returncode == -9
         assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+def test_an_agent_is_asked_before_it_is_killed():
+    with started("input()") as agent:
+        launch.end(agent)
+        assert agent.returncode == -signal.SIGTERM
 
 
 def test_a_worker_leaves_when_its_agent_is_gone():

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from itertools import combinations
 from types import ModuleType
 
@@ -139,6 +140,12 @@ def test_a_wrong_number_is_told_only_if_it_is_a_known_mistake():
     with pytest.raises(AnswerError, match="this adds"):
         area.grade(a + b, "ada")
     area.grade(torch.tensor([a * b]), "ada")
+
+
+def test_a_right_number_is_right_even_where_a_mistake_gives_the_same():
+    lucky = Mistake("luck", "this is luck", "expected", lambda a, b: b * a)
+    a, b = area.numbers("ada")
+    replace(area, mistakes=(lucky,)).grade(a * b, "ada")
 
 
 def test_a_prediction_is_noted_first_and_judged_later(capsys):

@@ -65,7 +65,7 @@ def test_a_published_run_is_met_within_its_tolerance_and_says_so(calculator, nam
     assert "published figures met within" in summary
     worst = float(summary.split("met within ")[1].split("%")[0]) / 100
     assert worst <= PUBLISHED[name].tolerance + 5e-4
-    calculator.controls["grid"].value += 0.1
+    calculator.controls["grid"].value += STEPS["grid"]
     settle(calculator)
     assert calculator.controls["preset"].value == OWN
     assert "published" not in calculator.summary.value
