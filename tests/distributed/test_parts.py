@@ -1,7 +1,6 @@
 """Options, journals, examples, and the ends of processes, without training."""
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -171,6 +170,13 @@ FAMILY = """
     time.sleep(600)
 """
 
+POLITE = """
+    import signal, sys, time
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("asked", flush=True)))
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
 ORPHAN = """
     import os, subprocess, sys, time
     child = '''if True:
@@ -204,9 +210,10 @@ def test_nothing_is_left_of_an_agent_that_does_not_listen(monkeypatch):
 
 
 def test_an_agent_is_asked_before_it_is_killed():
-    with started("input()") as agent:
+    with started(POLITE) as agent:
+        assert agent.stdout.readline() == "ready\n"
         launch.end(agent)
-        assert agent.returncode == -signal.SIGTERM
+        assert agent.stdout.read() == "asked\n"
 
 
 def test_a_worker_leaves_when_its_agent_is_gone():
