@@ -14,7 +14,11 @@ from bigmodel_lib.accounting import (
     STAGES,
     Step,
     block_activations,
+    casting,
+    copied_weights,
     gradients,
+    head_activations,
+    kept_activations,
     measured_peak,
     numbers_sent,
     peak,
@@ -113,6 +117,17 @@ def test_a_block_keeps_what_the_formula_says(precision, config):
     with MemoryMeter(block) as meter, torch.autocast("cpu", torch.bfloat16, enabled=enabled):
         block(x)
     assert meter.kept - copies == pytest.approx(block_activations(step) - less, rel=0.01)
+
+
+@pytest.mark.parametrize("precision", FORMATS)
+def test_a_model_keeps_what_its_blocks_its_end_and_copies_of_weights_take(precision):
+    step = Step(GPTConfig(V=211, T=13, L=2, D=64, H=4), B=3, precision=precision)
+    model = model_of(step, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    ids = windows(step)
+    with MemoryMeter(model, ids) as meter, casting(step, ids.device):
+        text_loss(model, ids)  # its graph is gone, but what it kept was counted
+    wanted = kept_activations(step) + head_activations(step) + copied_weights(step)
+    assert meter.kept == pytest.approx(wanted, rel=0.01)
 
 
 def test_sixteen_bits_are_korthikantis_34_without_masks_and_scores():

@@ -164,9 +164,13 @@ def test_several_machines_need_a_store_for_each_attempt(monkeypatch):
 FAMILY = """
     import signal, subprocess, sys, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = [sys.executable, "-c", "import time; time.sleep(600)"]
-    subprocess.Popen(child, start_new_session=True)
-    print("ready", flush=True)
+    child = '''if True:
+        import subprocess
+        grandchild = subprocess.Popen(["sleep", "600"])
+        print("ready", flush=True)
+        grandchild.wait()
+    '''
+    subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
     time.sleep(600)
 """
 
@@ -203,7 +207,7 @@ def test_nothing_is_left_of_an_agent_that_does_not_listen(monkeypatch):
     with started(FAMILY) as agent:
         assert agent.stdout.readline() == "ready\n"
         family = psutil.Process(agent.pid).children(recursive=True)
-        assert len(family) == 1
+        assert len(family) == 2
         launch.end(agent)
         assert agent.returncode == -9
         assert not psutil.wait_procs(family, timeout=10)[1]
