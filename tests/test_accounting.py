@@ -119,15 +119,25 @@ def test_a_block_keeps_what_the_formula_says(precision, config):
     assert meter.kept - copies == pytest.approx(block_activations(step) - less, rel=0.01)
 
 
-@pytest.mark.parametrize("precision", FORMATS)
-def test_a_model_keeps_what_its_blocks_its_end_and_copies_of_weights_take(precision):
-    step = Step(GPTConfig(V=211, T=13, L=2, D=64, H=4), B=3, precision=precision)
-    model = model_of(step, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+def kept_by_a_model(step: Step) -> int:
+    model = model_of(step, torch.bfloat16 if step.precision == "bfloat16" else torch.float32)
     ids = windows(step)
     with MemoryMeter(model, ids) as meter, casting(step, ids.device):
         text_loss(model, ids)  # its graph is gone, but what it kept was counted
+    return meter.kept
+
+
+@pytest.mark.parametrize("precision", FORMATS)
+def test_a_model_keeps_what_its_blocks_its_end_and_copies_of_weights_take(precision):
+    step = Step(GPTConfig(V=211, T=13, L=2, D=64, H=4), B=3, precision=precision)
     wanted = kept_activations(step) + head_activations(step) + copied_weights(step)
-    assert meter.kept == pytest.approx(wanted, rel=0.01)
+    assert kept_by_a_model(step) == pytest.approx(wanted, rel=0.01)
+
+
+@pytest.mark.parametrize("precision", FORMATS)
+def test_a_model_that_computes_blocks_anew_keeps_their_inputs_and_its_end(precision):
+    step = Step(DEEP, B=3, recompute=True, precision=precision)
+    assert kept_by_a_model(step) == pytest.approx(phases(step)["loss"].activations, rel=0.05)
 
 
 def test_sixteen_bits_are_korthikantis_34_without_masks_and_scores():
