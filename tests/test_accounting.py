@@ -78,6 +78,20 @@ def test_batch_and_length_count(B, T):
     assert peak(step).total == pytest.approx(measured_peak(step), rel=TOLERANCE)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(
+    ("config", "B", "moment"),
+    [
+        (GPTConfig(V=2003, T=4, L=1, D=32, H=1), 2, "embedding"),
+        (GPTConfig(V=7, T=64, L=1, D=64, H=2), 16, "last block"),
+    ],
+)
+def test_the_peak_is_predicted_where_the_backward_pass_has_it(config, B, moment, parts):
+    step = Step(config, B=B, parts=parts)
+    assert peak(step) == phases(step)[moment]
+    assert peak(step).total == pytest.approx(measured_peak(step), rel=TOLERANCE / 2)
+
+
 def test_the_meter_agrees_with_the_allocator():
     """What PyTorch itself notes about each block that it allocates and frees."""
     step = Step(DEEP, B=4)
