@@ -171,6 +171,8 @@ def test_parts_add_up_and_phases_have_what_they_should():
     assert phases(replace(step, parts=2))["forward"].gradients == 4 * N
     assert gradients(step).total == 4 * N
     assert gradients(step).embedding == 4 * DEEP.V * DEEP.D
+    of_blocks = sum(p.numel() for p in model_of(step).blocks.parameters())
+    assert gradients(step).blocks == 4 * of_blocks
 
 
 def test_what_saves_memory_does():
@@ -238,6 +240,14 @@ def test_recomputing_takes_another_forward_pass_of_the_blocks():
     again = forward.total - forward.logits - forward.mlp / 2
     assert found[0] == training_flops(DEEP).total
     assert found[1] == training_flops(DEEP).total + again
+
+
+def test_the_loss_is_that_of_the_next_token():
+    step = Step(DEEP, B=3, T=13)
+    model, ids = model_of(step), windows(step)
+    after_each = model(ids)[:, :-1].log_softmax(dim=-1)
+    wanted = -after_each.gather(2, ids[:, 1:, None]).mean()
+    torch.testing.assert_close(text_loss(model, ids), wanted)
 
 
 def test_a_step_learns():
