@@ -46,6 +46,27 @@ def test_the_change_is_at_most_epsilon_and_the_curve_meets_it(lab, attack):
         assert view.curve[place] == pytest.approx(view.after[view.label], abs=1e-5)
 
 
+def test_the_picture_shows_what_was_computed(lab):
+    lab.controls["epsilon"].value = 0.25
+    lab.run()
+    view, picture = lab.compute(), lab._picture
+    clean, change, attacked = (image.get_array() for image in picture._images)
+    np.testing.assert_array_equal(clean, view.clean)
+    np.testing.assert_array_equal(attacked, view.attacked)
+    shown, times, read = (title.get_text() for title in picture._titles)
+    assert shown == f"held-out digit: {view.label}"
+    assert times == "the change, 2 times"  # it is 2 · 0.25 at most, and is shown from -1 to 1
+    np.testing.assert_allclose(change, (view.attacked - view.clean) * 2, atol=1e-5)
+    assert read == f"read as {view.after.argmax()}, {view.after.max():.0%}"
+    for bars, wanted in zip(picture._bars, (view.before, view.after), strict=True):
+        np.testing.assert_allclose([bar.get_height() for bar in bars], wanted)
+    np.testing.assert_array_equal(picture._curve.get_data(), (view.sizes, view.curve))
+    np.testing.assert_array_equal(picture._noise.get_data(), (view.sizes, view.noise))
+    assert list(picture._here.get_xdata()) == [0.25, 0.25]
+    fall = f"falls from {view.before[view.label]:.0%} to {view.after[view.label]:.0%}"
+    assert lab.summary.value.endswith(fall)
+
+
 def test_nothing_is_attacked_at_size_zero(lab):
     lab.controls["epsilon"].value = 0.0
     lab.run()
