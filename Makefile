@@ -26,7 +26,7 @@ CODE := $(wildcard bigmodel_lib tools tests benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup lab test lint unit nbval browser format notebooks models assignments bench owner clean
+.PHONY: help setup lab test lint unit nbval browser format notebooks models assignments classroom bench owner clean
 
 help: ## list the targets
 	@echo "make TARGET"
@@ -73,6 +73,9 @@ models: $(STAMP) ## train the cached models anew: minutes each (NAME=)
 assignments: $(STAMP) ## build them in build/course, for teachers and students (NAME=)
 	$(PY) tools/teaching.py
 	$(PY) tools/assignments.py $(NAME)
+
+classroom: $(STAMP) ## a course with a demonstration class, in JupyterLab (ARGS=--new: afresh)
+	@$(PY) tools/classroom.py $(ARGS)
 
 bench: $(STAMP) ## run every benchmark
 	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
