@@ -14,6 +14,8 @@ PYTEST_ARGS ?=#   for pytest:          make unit PYTEST_ARGS='-k gan -x'
 JOBS ?= auto#     test processes:      make unit JOBS=1
 NAME ?=#          one notebook, model, assignment: make notebooks NAME=05_project
 ALL ?=#           all notebooks:       make notebooks ALL=1
+STUDENT ?=#       one student:         make grade STUDENT=student01
+AGAIN ?=#         graded ones, too:    make grade AGAIN=1
 FROM ?=#          the side that wins:  make notebooks FROM=text
 CELL_TIMEOUT ?= 300
 
@@ -26,7 +28,7 @@ CODE := $(wildcard bigmodel_lib tools tests benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup lab test lint unit nbval browser format notebooks models assignments classroom bench owner clean
+.PHONY: help setup lab test lint unit nbval browser format notebooks models assignments grade classroom bench owner clean
 
 help: ## list the targets
 	@echo "make TARGET"
@@ -73,6 +75,10 @@ models: $(STAMP) ## train the cached models anew: minutes each (NAME=)
 assignments: $(STAMP) ## build them in build/course, for teachers and students (NAME=)
 	$(PY) tools/teaching.py
 	$(PY) tools/assignments.py $(NAME)
+
+grade: $(STAMP) ## grade what was submitted to build/course (NAME= STUDENT= AGAIN=1 ARGS=)
+	$(PY) tools/grading.py $(if $(NAME),--assignment $(NAME)) $(if $(STUDENT),--only $(STUDENT)) \
+		$(if $(AGAIN),--again) $(ARGS)
 
 classroom: $(STAMP) ## a course with a demonstration class, in JupyterLab (ARGS=--new: afresh)
 	@$(PY) tools/classroom.py $(ARGS)

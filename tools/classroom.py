@@ -29,7 +29,7 @@ from jupyterlab_server.workspaces_handler import WorkspacesManager
 from nbformat import NotebookNode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tools import assignments
+from tools import assignments, grading
 from tools.assignments import ROOT, Stop
 
 FOLDER = ROOT / "build" / "classroom"
@@ -238,14 +238,13 @@ def with_mistake(answers: list[str], old: str, new: str) -> list[str]:
     return [answer.replace(old, new) for answer in answers]
 
 
-def mark(folder: Path, people: Sequence[Student], name: str) -> None:
+def mark(folder: Path, name: str) -> None:
     """Collect an assignment, grade it, and write feedback."""
-    api = nbgrader(folder)
-    must(api.collect(name), f"collecting {name}")
-    for student in people:
-        print(f"grading {student.name}: {student.hands_in}", flush=True)
-        must(api.autograde(name, student.name), f"grading {name} of {student.name}")
-        must(api.generate_feedback(name, student.name), f"feedback on {name} to {student.name}")
+    must(nbgrader(folder).collect(name), f"collecting {name}")
+    for one in grading.grade(folder / "course", assignments=[name]):
+        if one.status != "graded":
+            raise Stop(f"{one.student}, {name}: {one.status}, {one.reason}")
+        print(f"{one.student}: {one.marks:g} of {one.of:g} points, {one.to_mark} to mark by hand")
 
 
 def build(folder: Path, people: Sequence[Student] = CLASS) -> None:
@@ -262,7 +261,8 @@ def build(folder: Path, people: Sequence[Student] = CLASS) -> None:
     for student in people:
         for name in (MARKED, WAITING):
             hand_in(folder, student, name, due)
-    mark(folder, people, MARKED)
+    print(f"grading {MARKED}", flush=True)
+    mark(folder, MARKED)
     (folder / COMPLETE).touch()
 
 

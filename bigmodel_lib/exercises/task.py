@@ -8,7 +8,6 @@ import copy
 import hashlib
 import numbers
 import random
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -16,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from bigmodel_lib.exercises.names import known_as
 
 HIDDEN_DRAWS = (1, 2, 3)  # draw 0 is what the student sees
 
@@ -208,8 +209,7 @@ def random_for(student: str, task: str, variant: int) -> random.Random:
     Raises:
         ValueError: no student's name.
     """
-    name = unicodedata.normalize("NFKC", student).strip().casefold() if student else ""
-    if not name:
+    if not (name := known_as(student)):
         raise ValueError(f"need the student's name or number, got {student!r}")
     key = hashlib.sha256(f"{name}\0{task}\0{variant}".encode()).digest()
     return random.Random(int.from_bytes(key))
