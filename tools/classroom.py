@@ -39,15 +39,15 @@ COMPLETE = Path(".jupyter") / "complete"
 MARKED, WAITING = "03_algorithms", "07_future"  # quick to grade
 SOLUTION_MARKS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
 FORMGRADER = "nbgrader-formgrader:nbgrader-formgrader"  # its name in JupyterLab's layout
-DESK = {
-    "layout-restorer:data": {
-        "main": {
-            "dock": {"type": "tab-area", "currentIndex": 0, "widgets": [FORMGRADER]},
-            "current": FORMGRADER,
-        },
-        "left": {"collapsed": True},
+LAYOUT = {
+    "main": {
+        "dock": {"type": "tab-area", "currentIndex": 0, "widgets": [FORMGRADER]},
+        "current": FORMGRADER,
     },
-    FORMGRADER: {"data": {}},
+    "left": {"collapsed": True},
+}
+DESK = {
+    "data": {"layout-restorer:data": LAYOUT, FORMGRADER: {"data": {}}},
     "metadata": {"id": "default"},
 }
 STEPS = f"""\
@@ -114,20 +114,25 @@ def settings(folder: Path) -> None:
     config = folder / ".jupyter" / "config"
     parts = ("formgrader", "assignment_list", "course_list", "validate_assignment")
     extensions = {f"nbgrader.server_extensions.{part}": True for part in parts}
-    extensions["jupyter_lsp"] = False  # it looks for language servers, and leaves logs at home
     told = {
-        "jupyter_server_config.json": {"ServerApp": {"jpserver_extensions": extensions}},
+        "jupyter_server_config.json": {
+            "ServerApp": {"jpserver_extensions": extensions},
+            "LanguageServerManager": {"autodetect": False},  # which leaves logs in the home folder
+        },
         "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings": {
             "fetchNews": "false",
             "checkForUpdates": False,
         },
     }
-    for path, content in told.items():
+    texts = {path: json.dumps(content, indent=2) for path, content in told.items()}
+    # Formgrader gives tables no space between their columns; the rubric is one.
+    texts["custom/custom.css"] = "#notebook th, #notebook td { padding: 0.2em 0.8em 0.2em 0 }\n"
+    texts["nbgrader_config.py"] = CONFIG.read_text(encoding="utf-8")
+    for path, text in texts.items():
         (config / path).parent.mkdir(parents=True, exist_ok=True)
-        (config / path).write_text(json.dumps(content, indent=2), encoding="utf-8")
+        (config / path).write_text(text, encoding="utf-8")
     WorkspacesManager(str(config / "lab" / "workspaces")).save("default", json.dumps(DESK))
     (folder / "students" / "you").mkdir(parents=True)
-    shutil.copy(CONFIG, folder / "nbgrader_config.py")
 
 
 def nbgrader(folder: Path, student: Student | None = None):
@@ -135,7 +140,8 @@ def nbgrader(folder: Path, student: Student | None = None):
     from nbgrader.apps import NbGraderAPI
     from traitlets.config import PyFileConfigLoader
 
-    config = PyFileConfigLoader("nbgrader_config.py", path=str(folder)).load_config()
+    told = environment(folder)["JUPYTER_CONFIG_DIR"]
+    config = PyFileConfigLoader("nbgrader_config.py", path=told).load_config()
     if student:
         own = folder / "students" / student.name
         config.Exchange.assignment_dir = str(own)
@@ -284,7 +290,7 @@ def prepare(folder: Path, new: bool, people: Sequence[Student]) -> None:
 def command(folder: Path, options: Sequence[str]) -> list[str]:
     """What starts JupyterLab in the classroom."""
     start = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
-    return [*start, "--ServerApp.log_level=WARN", *options]
+    return [*start, "--log-level=WARN", *options]
 
 
 def main(argv: list[str] | None = None, folder: Path = FOLDER) -> int:
@@ -308,7 +314,7 @@ def main(argv: list[str] | None = None, folder: Path = FOLDER) -> int:
         print(reason, file=sys.stderr)
         return 1
     print(STEPS, flush=True)
-    os.chdir(folder)  # where nbgrader looks for its settings
+    os.chdir(folder)  # nbgrader reads settings from where it is started, too
     start = command(folder, for_lab)
     os.execv(start[0], start)
 

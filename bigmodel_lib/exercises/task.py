@@ -24,6 +24,10 @@ HIDDEN_DRAWS = (1, 2, 3)  # draw 0 is what the student sees
 class AnswerError(AssertionError):
     """An answer that is not right yet; the text says what to think of."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows, lines: the hint alone. IPython asks for it by this name."""
+        return [f"✗ {self}"]
+
 
 @dataclass(frozen=True)
 class Mistake:
