@@ -37,7 +37,7 @@ CONFIG = ROOT / "notebooks" / "assignments" / "classroom_config.py"
 CATALOGUE = ROOT / "tests" / "exercises" / "wrong"  # mistakes as students write them, all proven
 COMPLETE = Path(".jupyter") / "complete"
 MARKED, WAITING = "03_algorithms", "07_future"  # quick to grade
-SOLUTION_MARKS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
+NOT_WRITTEN = re.compile(r"^( *### (BEGIN|END) SOLUTION|\w+ = None)(\n|$)", re.MULTILINE)
 FORMGRADER = "nbgrader-formgrader:nbgrader-formgrader"  # its name in JupyterLab's layout
 LAYOUT = {
     "main": {
@@ -125,8 +125,6 @@ def settings(folder: Path) -> None:
         },
     }
     texts = {path: json.dumps(content, indent=2) for path, content in told.items()}
-    # Formgrader gives tables no space between their columns; the rubric is one.
-    texts["custom/custom.css"] = "#notebook th, #notebook td { padding: 0.2em 0.8em 0.2em 0 }\n"
     texts["nbgrader_config.py"] = CONFIG.read_text(encoding="utf-8")
     for path, text in texts.items():
         (config / path).parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +207,7 @@ def solved(
     notebook: NotebookNode, reference: NotebookNode, student: Student, name: str
 ) -> NotebookNode:
     """A released notebook as a student fills it in, from the reference solution."""
-    answers = [SOLUTION_MARKS.sub("", cell.source) for cell in solutions(reference)]
+    answers = [NOT_WRITTEN.sub("", cell.source) for cell in solutions(reference)]
     for _, task, mistake in (m for m in student.mistakes if m[0] == name):
         answers = with_mistake(answers, *wrong(name, task, mistake))
     if student.broken:
@@ -253,12 +251,8 @@ def mark(folder: Path, name: str) -> None:
         print(f"{one.student}: {one.marks:g} of {one.of:g} points, {one.to_mark} to mark by hand")
 
 
-def build(folder: Path, people: Sequence[Student] = CLASS) -> None:
-    """A course with a class: one assignment marked, another handed in.
-
-    Raises:
-        Stop: no nbgrader, or nbgrader refuses something; says why.
-    """
+def hand_out_and_in(folder: Path, people: Sequence[Student]) -> datetime.datetime:
+    """A course with both assignments released and submitted; returns when they were due."""
     yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     due = yesterday.replace(minute=0, second=0, microsecond=0)
     settings(folder)
@@ -267,6 +261,16 @@ def build(folder: Path, people: Sequence[Student] = CLASS) -> None:
     for student in people:
         for name in (MARKED, WAITING):
             hand_in(folder, student, name, due)
+    return due
+
+
+def build(folder: Path, people: Sequence[Student] = CLASS) -> None:
+    """A course with a class: one assignment marked, another handed in.
+
+    Raises:
+        Stop: nbgrader refuses something; says why.
+    """
+    hand_out_and_in(folder, people)
     print(f"grading {MARKED}", flush=True)
     mark(folder, MARKED)
     (folder / COMPLETE).touch()

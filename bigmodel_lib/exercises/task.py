@@ -8,6 +8,7 @@ import copy
 import hashlib
 import numbers
 import random
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -26,7 +27,7 @@ class AnswerError(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows, lines: the hint alone. IPython asks for it by this name."""
-        return [f"✗ {self}"]
+        return textwrap.wrap(f"✗ {self}", 88)
 
 
 @dataclass(frozen=True)

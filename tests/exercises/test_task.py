@@ -6,6 +6,7 @@ from itertools import combinations
 
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 
 import bigmodel_lib.exercises
 from bigmodel_lib.exercises.task import (
@@ -52,6 +53,16 @@ guess = Prediction(
     mistakes=(Mistake("down", "it does not fall", "expected", lambda n: "down"),),
     options={"up": "it rises", "down": "it falls", "stay": "it stays"},
 )
+
+
+def test_a_notebook_shows_the_hint_without_a_traceback(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    shell = InteractiveShell()
+    shell.user_ns |= {"area": area, "wrong": sum(area.numbers("Ada"))}
+    shell.run_cell('area.check(wrong, "Ada")')
+    assert capsys.readouterr().out.strip() == "✗ area: this adds"
+    shell.run_cell("raise ValueError('any other')")
+    assert "Traceback" in capsys.readouterr().out
 
 
 def test_numbers_depend_on_name_task_and_variant_alone():
