@@ -51,7 +51,7 @@ def notebook(folder: Path, name: str) -> NotebookNode:
         if one.is_symlink() or not (one.is_file() or one.is_dir()):
             raise Refused(f"{one.name} is neither a file nor a folder, but a link or worse")
     if not path.is_file():
-        there = ", ".join(sorted(one.name for one in folder.iterdir())) or "nothing"
+        there = ", ".join(sorted(one.name for one in folder.glob("*.ipynb"))) or "no notebook"
         raise Refused(f"{path.name} is missing; there is {there}")
     if path.stat().st_size > MOST:
         raise Refused(f"{path.name} has {path.stat().st_size:,} bytes; {MOST:,} are allowed")
@@ -171,7 +171,9 @@ class ConfinedExecute(Execute):
         try:
             super().preprocess(nb, moved, km)
         except (DeadKernelError, CellTimeoutError) as error:
-            self.stopped = self.watch.why or str(error).splitlines()[0]
+            deaf = f"a cell took more than {self.timeout} seconds, and went on when interrupted"
+            died = "its process ended in the middle of a cell"
+            self.stopped = self.watch.why or (died if isinstance(error, DeadKernelError) else deaf)
             self._give_nothing_for_the_rest(nb)
         return nb, resources
 
