@@ -269,11 +269,14 @@ def _runs(process: psutil.Process) -> bool:
 class Watch:
     """Kills all that this process started when it uses too much; `why` then says of what.
 
-    A context manager. At its end nothing that was started is left.
+    A context manager. At its end nothing that was started is left. `peak` is the highest
+    memory in bytes that was seen, of all processes together, `cpu` the seconds of each.
     """
 
     limits: Limits
     why: str = ""
+    peak: int = 0
+    cpu: dict[int, float] = field(default_factory=dict)
     _end: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self):
@@ -301,6 +304,8 @@ class Watch:
         for one in below():
             with _gone():
                 memory, threads = memory + one.memory_info().rss, threads + one.num_threads()
+                self.cpu[one.pid] = sum(one.cpu_times()[:2])
+        self.peak = max(self.peak, memory)
         if memory > self.limits.memory * MIB:
             return f"used more than {self.limits.memory} MiB of memory"
         if threads > self.limits.processes + 10:  # those of the wall come on top

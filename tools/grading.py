@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,8 @@ class Result:
         name: what is wrong with the name in the notebook; empty if nothing is.
         marks, of: points now, and at most.
         to_mark: how many answers wait for you.
-        seconds: that grading took.
+        seconds, cpu: that grading took, by the clock and of processor time.
+        mib: highest memory of what the student wrote, with its kernel.
         new: graded now, not before.
     """
 
@@ -60,6 +61,8 @@ class Result:
     of: float
     to_mark: int
     seconds: float
+    cpu: float
+    mib: float
     new: bool
 
 
@@ -71,22 +74,26 @@ def grade(
     again: bool = False,
     limits: Limits | None = None,
     confinement: Confinement | None = None,
+    say: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
     """Grade all submissions, or those chosen; writes feedback and marks.csv, too.
 
     Args:
         again: those, too, that were graded before and have not changed since.
         limits, confinement: as `Limits()` and `best(…)` unless given.
+        say: is told each result as soon as it is there.
 
     Raises:
         Stop: no course, nothing submitted that was asked for, or another grading is going on.
     """
-    course = course.resolve()
-    confinement = confinement or best(limits or Limits(), [course])
+    course, results = course.resolve(), []
     chosen = submissions(course, students, assignments)
+    confinement = confinement or best(limits or Limits(), [course])
     with _alone(course):
         api = building.grader(course)
-        results = [_once(api, course, *one, confinement, again) for one in chosen]
+        for one in chosen:
+            results.append(_once(api, course, *one, confinement, again))
+            say(results[-1])
         export(api, course / "marks.csv")
     return results
 
@@ -191,7 +198,7 @@ def _apart(course: Path, name: str, student: str, confinement: Confinement) -> d
         kill_all(lambda: _below(process.pid))
         process.kill()
         process.join()
-    return {"name": "", "seconds": time.monotonic() - began} | told
+    return {"name": "", "seconds": time.monotonic() - began, "cpu": 0.0, "mib": 0.0} | told
 
 
 def _below(pid: int) -> list[psutil.Process]:
@@ -255,7 +262,7 @@ def _result(api, name: str, student: str, told: dict, new: bool) -> Result:
             grades = [grade for notebook in found.notebooks for grade in notebook.grades]
             to_mark = sum(bool(grade.needs_manual_grade) for grade in grades)
             marks, of = found.score, found.max_score
-    about = {key: told[key] for key in ("status", "reason", "name", "seconds")}
+    about = {key: told[key] for key in ("status", "reason", "name", "seconds", "cpu", "mib")}
     return Result(student, name, marks=marks, of=of, to_mark=to_mark, new=new, **about)
 
 
@@ -299,20 +306,26 @@ def rewrite_feedback(
 
 def table(results: list[Result]) -> str:
     """One line a submission."""
-    head = ("student", "assignment", "marks", "of", "to mark", "seconds", "status")
+    head = ("student", "assignment", "marks", "of", "to mark", "seconds", "CPU s", "MiB", "status")
     rows = [head]
     for one in results:
         status = one.status if one.status != "failed" else "could not be graded"
         status += f": {one.reason}" if one.reason else ""
         status += f" [name: {one.name}]" if one.name else ""
         status += "" if one.new else " (before)"
-        rows.append((one.student, one.assignment, f"{one.marks:g}", f"{one.of:g}",
-                     str(one.to_mark), f"{one.seconds:.1f}", status))  # fmt: skip
+        figures = f"{one.marks:g} {one.of:g} {one.to_mark} {one.seconds:.1f} {one.cpu:.1f}"
+        rows.append((one.student, one.assignment, *figures.split(), f"{one.mib:.0f}", status))
     widths = [max(len(row[at]) for row in rows) for at in range(len(head) - 1)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
         for row in rows
     )
+
+
+def _progress(result: Result) -> None:
+    if result.new:
+        told = f"{result.student}, {result.assignment}: {result.status}, {result.seconds:.0f} s"
+        print(told, file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -338,8 +351,9 @@ def main(argv: list[str] | None = None) -> int:
             print(f"wrote feedback for {rewrite_feedback(*which)} submissions")
             return 0
         confinement = best(limits, [asked.course.resolve()])
-        print(*confinement.told(), sep="\n")
-        print(table(grade(*which, again=asked.again, confinement=confinement)))
+        print(*confinement.told(), sep="\n", flush=True)
+        how = {"again": asked.again, "confinement": confinement, "say": _progress}
+        print(table(grade(*which, **how)))
     except Stop as reason:
         print(reason, file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ reached through sockets in a folder, since it has no network.
 
 import ast
 import os
+import resource
 import shutil
 import tempfile
 import time
@@ -26,7 +27,7 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import capture_log, is_grade, temp_attrs
 
 from bigmodel_lib.exercises.names import known_as
-from tools.confinement import Confinement, Watch
+from tools.confinement import MIB, Confinement, Watch
 
 MOST = 20 * 2**20  # bytes of a notebook; a solved assignment has far below one million
 PASSED_ON = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
@@ -50,7 +51,7 @@ def notebook(folder: Path, name: str) -> NotebookNode:
         if one.is_symlink() or not (one.is_file() or one.is_dir()):
             raise Refused(f"{one.name} is neither a file nor a folder, but a link or worse")
     if not path.is_file():
-        there = ", ".join(sorted(one.name for one in folder.iterdir())) or "nothing"
+        there = ", ".join(sorted(one.name for one in folder.glob("*.ipynb"))) or "no notebook"
         raise Refused(f"{path.name} is missing; there is {there}")
     if path.stat().st_size > MOST:
         raise Refused(f"{path.name} has {path.stat().st_size:,} bytes; {MOST:,} are allowed")
@@ -123,27 +124,38 @@ class ConfinedExecute(Execute):
 
     Attributes:
         stopped: why the notebook did not run to its end; else empty.
+        refused: why it did not run at all; else empty.
         missed: grade ids that were not reached.
     """
 
     def __init__(self, confinement: Confinement, watch: Watch, scratch: Path):
         super().__init__(timeout=confinement.limits.cell_seconds, startup_timeout=180)
         self.confinement, self.watch, self.scratch = confinement, watch, scratch
-        self.stopped, self.missed, self._done = "", [], set()
+        self.stopped, self.refused, self.missed, self._done = "", "", [], set()
 
     def create_kernel_manager(self):
         """The confined one."""
         self.km = ConfinedKernel(self.confinement, self.scratch, kernel_name="python3")
         return self.km
 
-    async def async_start_new_kernel(self, **settings):
-        """Start it; what it says outside of cells goes into a file.
+    def start_new_kernel(self, **settings):
+        """Start it; what it says outside of cells goes into a file."""
+        with (self.scratch / "kernel.log").open("wb") as log:
+            super().start_new_kernel(stdout=log, stderr=log, **settings)
+
+    def start_new_kernel_client(self, **settings):
+        """Wait until it answers.
 
         Raises:
-            Refused: it does not start; says why.
+            Refused: it does not; says why.
         """
-        with (self.scratch / "kernel.log").open("wb") as log:
-            await super().async_start_new_kernel(stdout=log, stderr=log, **settings)
+        try:
+            return super().start_new_kernel_client(**settings)
+        except RuntimeError as error:
+            said = (self.scratch / "kernel.log").read_text(encoding="utf-8", errors="replace")
+            last = (said.strip().splitlines() or ["it says nothing"])[-1]
+            self.refused = f"its kernel did not start: {last[:200]}"
+            raise Refused(self.refused) from error
 
     def on_cell_executed(self, **told):
         """As nbgrader does; and remember the cell."""
@@ -159,7 +171,9 @@ class ConfinedExecute(Execute):
         try:
             super().preprocess(nb, moved, km)
         except (DeadKernelError, CellTimeoutError) as error:
-            self.stopped = self.watch.why or str(error).splitlines()[0]
+            deaf = f"a cell took more than {self.timeout} seconds, and went on when interrupted"
+            died = "its process ended in the middle of a cell"
+            self.stopped = self.watch.why or (died if isinstance(error, DeadKernelError) else deaf)
             self._give_nothing_for_the_rest(nb)
         return nb, resources
 
@@ -212,12 +226,14 @@ def graded(api: NbGraderAPI, name: str, student: str, confinement: Confinement) 
         with temp_attrs(api.coursedir, assignment_id=name, student_id=student):
             result = capture_log(app)
     if not result["success"]:
-        raise Refused(watch.why or _last_line(result))
+        raise Refused(watch.why or execute.refused or _last_line(result))
     with api.gradebook as gradebook:
         _to_mark(gradebook, name, student, execute.missed)
     feedback(api, name, student)
     told |= {"status": "stopped" if execute.stopped else "graded", "reason": execute.stopped}
-    return told | {"seconds": time.monotonic() - began}
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = own.ru_utime + own.ru_stime + sum(watch.cpu.values())
+    return told | {"seconds": time.monotonic() - began, "cpu": cpu, "mib": watch.peak / MIB}
 
 
 def _last_line(result: dict) -> str:
