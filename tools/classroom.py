@@ -29,7 +29,7 @@ from jupyterlab_server.workspaces_handler import WorkspacesManager
 from nbformat import NotebookNode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tools import assignments, grading
+from tools import assignments
 from tools.assignments import ROOT, Stop
 
 FOLDER = ROOT / "build" / "classroom"
@@ -56,7 +56,7 @@ STEPS = f"""\
 2. Manual Grading, {MARKED}: open a submission; give points for its explanation, by the rubric.
 3. Manage Assignments, row {MARKED}: Generate Feedback with your points, then Release Feedback.
 4. Menu Nbgrader, Assignment List: fetch, validate and submit an assignment, as a student.
-5. Ctrl-C here ends it. All is kept, until `make classroom ARGS=--new` starts over."""
+5. Ctrl-C twice ends it. All is kept, until `make classroom ARGS=--new` starts over."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,8 @@ def with_mistake(answers: list[str], old: str, new: str) -> list[str]:
 
 def mark(folder: Path, name: str) -> None:
     """Collect an assignment, grade it, and write feedback."""
+    from tools import grading  # which Windows cannot import
+
     must(nbgrader(folder).collect(name), f"collecting {name}")
     for one in grading.grade(folder / "course", assignments=[name]):
         if one.status != "graded":

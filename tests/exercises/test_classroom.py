@@ -1,9 +1,11 @@
 """The demonstration class: what each student hands in, and what the command does to a folder."""
 
 import contextlib
+import importlib
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import jupytext
@@ -14,6 +16,7 @@ from tools import assignments, classroom
 from tools.classroom import CLASS, MARKED, WAITING
 
 BY_NAME = {student.name: student for student in CLASS}
+one_worker = pytest.mark.xdist_group("classroom")  # which makes the class once
 each_assignment = pytest.mark.parametrize("name", [MARKED, WAITING])
 
 
@@ -61,10 +64,10 @@ def test_each_student_does_what_the_gradebook_says(name):
 @pytest.mark.parametrize("student", ["student02", "student06"])
 def test_a_mistake_is_told_by_its_hint(student, name):
     ((_, task, mistake),) = (one for one in BY_NAME[student].mistakes if one[0] == name)
-    known = Assignment(assignments.TEXTS / f"{name}.py").chapter
-    task_itself = getattr(__import__(known, fromlist=[task]), task)
-    (hint,) = (one.hint for one in task_itself.mistakes if one.name == mistake)
-    assert failures(student, name) == {task: f"{task_itself.name}: {hint}"}
+    chapter = importlib.import_module(Assignment(assignments.TEXTS / f"{name}.py").chapter)
+    known = getattr(chapter, task)
+    (hint,) = (one.hint for one in known.mistakes if one.name == mistake)
+    assert failures(student, name) == {task: f"{known.name}: {hint}"}
 
 
 @each_assignment
@@ -111,6 +114,7 @@ def exchanged(tmp_path_factory):
         yield folder, due
 
 
+@one_worker
 def test_submissions_lie_in_the_exchange_with_one_late(exchanged):
     folder, due = exchanged
     inbound = folder / "exchange" / "bigmodel" / "inbound"
@@ -124,6 +128,7 @@ def test_submissions_lie_in_the_exchange_with_one_late(exchanged):
     assert all((stamp > f"{due}") == (who == "student06") for (who, _), stamp in when.items())
 
 
+@one_worker
 def test_the_gradebook_knows_class_and_due_date(exchanged):
     folder, due = exchanged
     with classroom.nbgrader(folder).gradebook as book:
@@ -135,6 +140,7 @@ def test_the_gradebook_knows_class_and_due_date(exchanged):
         )
 
 
+@one_worker
 def test_each_student_has_a_folder_and_you_begin_with_nothing(exchanged):
     folder, _ = exchanged
     assert {path.name for path in (folder / "students").iterdir()} == {
@@ -216,7 +222,7 @@ def test_what_is_open_is_left_alone(start, capsys):
 def test_without_nbgrader_it_says_so_and_keeps_the_old_class(start, monkeypatch, capsys):
     start()
     monkeypatch.undo()
-    monkeypatch.setitem(__import__("sys").modules, "nbgrader.apps", None)
+    monkeypatch.setitem(sys.modules, "nbgrader.apps", None)
     with pytest.MonkeyPatch.context() as patch:
         for key in classroom.environment(start.folder):
             patch.setenv(key, os.environ.get(key, ""))
