@@ -269,6 +269,7 @@ def test_a_killed_grader_leaves_no_process_no_record_and_a_sound_gradebook(cours
     assert killed == []
     assert (course / "grading" / NAME / f"{REFERENCE}.json").is_file()
     assert not (course / "grading" / NAME / f"{BLANK}.json").exists()
+    assert outputs(course, BLANK) == "", "its code went on to run"
     with sqlite3.connect(course / "gradebook.db") as gradebook:
         assert gradebook.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
