@@ -32,7 +32,7 @@ from nbgrader.utils import temp_attrs
 from traitlets.config import Config
 
 from bigmodel_lib.exercises import chapter_7 as chapter
-from tools import grading
+from tools import grading, submission
 from tools.confinement import Confinement, Limits, best
 
 pytestmark = [pytest.mark.xdist_group("grading"), pytest.mark.timeout(600)]
@@ -472,3 +472,20 @@ def test_nothing_to_grade_is_said(course, tmp_path, capsys):
     assert "run `make assignments` first" in capsys.readouterr().err
     with pytest.raises(assignments.Stop, match="no submission of what was asked for"):
         grading.grade(course, ["student77"])
+
+
+@pytest.mark.parametrize(
+    ("sources", "name", "told"),
+    [
+        (["student = 'Student10 '"], "Student10 ", ""),
+        (["student = 'a'", "student = 'STUDENT10'"], "STUDENT10", ""),
+        (["def f(:", "student = 10"], "10", "the notebook says '10'"),
+        (["student = input()"], None, "no name in the notebook"),
+        ([], None, "no name in the notebook"),
+    ],
+)
+def test_the_name_is_read_without_running_anything(sources, name, told):
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    found = submission.name_in([nbformat.v4.new_markdown_cell("student = 'b'"), *cells])
+    assert found == name
+    assert submission.other_name(found, "student10") == told
