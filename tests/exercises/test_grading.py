@@ -6,6 +6,7 @@ away do without the library's checks, so that their limits can be short.
 
 import csv
 import html
+import json
 import os
 import re
 import shutil
@@ -434,6 +435,16 @@ def test_what_was_handed_in_again_is_graded_again(course, results):
     (one,) = grading.grade(course, [MISSING], limits=STRICT)
     assert one.new
     assert one.reason.endswith("there is my homework.ipynb")
+
+
+def test_a_record_of_another_version_is_not_believed(course, results):
+    record = course / "grading" / NAME / f"{BROKEN}.json"
+    told = json.loads(record.read_text(encoding="utf-8"))
+    del told["mib"]
+    record.write_text(json.dumps(told), encoding="utf-8")
+    (one,) = grading.grade(course, [BROKEN], limits=STRICT)
+    assert one.new
+    assert one.reason == results[BROKEN].reason
 
 
 def test_a_changed_assignment_is_graded_again(course, tmp_path):
