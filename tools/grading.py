@@ -10,7 +10,6 @@ assignment has changed, or with --again.
 
 import argparse
 import dataclasses
-import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -25,6 +24,10 @@ from pathlib import Path
 
 import psutil
 
+if sys.platform == "win32":
+    raise ImportError("graded code is limited on Linux and macOS only; on Windows, use WSL")
+import fcntl
+
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
@@ -33,6 +36,7 @@ from tools import assignments as building  # noqa: E402
 from tools.assignments import COURSE, Stop  # noqa: E402
 from tools.confinement import Confinement, Limits, adopt, below, best, kill_all  # noqa: E402
 
+TOLD = {"status", "reason", "name", "seconds", "cpu", "mib"}  # what a record holds, and more
 PATIENCE = 180  # seconds that nbgrader may need besides the notebook
 
 
@@ -148,7 +152,7 @@ def _once(
     record = course / "grading" / name / f"{student}.json"
     print_now = fingerprint(course, name, student)
     told = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    new = again or told.get("fingerprint") != print_now
+    new = again or told.get("fingerprint") != print_now or not told.keys() >= TOLD
     if new:
         record.unlink(missing_ok=True)
         told = _apart(course, name, student, confinement)
@@ -262,7 +266,7 @@ def _result(api, name: str, student: str, told: dict, new: bool) -> Result:
             grades = [grade for notebook in found.notebooks for grade in notebook.grades]
             to_mark = sum(bool(grade.needs_manual_grade) for grade in grades)
             marks, of = found.score, found.max_score
-    about = {key: told[key] for key in ("status", "reason", "name", "seconds", "cpu", "mib")}
+    about = {key: told[key] for key in TOLD}
     return Result(student, name, marks=marks, of=of, to_mark=to_mark, new=new, **about)
 
 

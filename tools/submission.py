@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -274,8 +275,6 @@ def no_marks(api: NbGraderAPI, name: str, student: str, reason: str) -> None:
 
 
 def _page(name: str, reason: str) -> str:
-    from html import escape
-
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(name)}</title>'
             f"<h1>{escape(name)}</h1><p>Could not be graded: {escape(reason)}</p></html>\n"
             )  # fmt: skip

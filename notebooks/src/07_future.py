@@ -137,7 +137,7 @@ from bigmodel_lib.models.translator import pad_rows
 from bigmodel_lib.models.vit import patches
 from bigmodel_lib.patching import in_head, patch, record, record_attention
 from bigmodel_lib.probes import LinearProbe, by_type, control_labels
-from bigmodel_lib.rollout import deletion, rollout
+from bigmodel_lib.rollout import on_pixels, rollout
 from bigmodel_lib.training.contrastive import (
     ContrastiveRun,
     ContrastiveSettings,
@@ -1695,7 +1695,10 @@ plots.show(figure, alt=alt)
 # **Predict:** does any of them beat the ink?
 
 # %%
-curves = {name: deletion(vit, images, scores, vit.P) for name, scores in importance.items()}
+curves = {}
+for name, scores in importance.items():
+    ranking = on_pixels(scores, vit.P, width=28)
+    curves[name] = deletion_curve(vit, images, answers, ranking, n=T).mean(0)
 figure, ax = plt.subplots(figsize=(6, 3))
 colours = (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PURPLE, plots.GREY)
 for (name, curve), colour in zip(curves.items(), colours, strict=True):

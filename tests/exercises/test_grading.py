@@ -6,6 +6,7 @@ away do without the library's checks, so that their limits can be short.
 
 import csv
 import html
+import json
 import os
 import re
 import shutil
@@ -32,7 +33,7 @@ from nbgrader.utils import temp_attrs
 from traitlets.config import Config
 
 from bigmodel_lib.exercises import chapter_7 as chapter
-from tools import grading
+from tools import grading, submission
 from tools.confinement import Confinement, Limits, best
 
 pytestmark = [pytest.mark.xdist_group("grading"), pytest.mark.timeout(600)]
@@ -269,6 +270,7 @@ def test_a_killed_grader_leaves_no_process_no_record_and_a_sound_gradebook(cours
     assert killed == []
     assert (course / "grading" / NAME / f"{REFERENCE}.json").is_file()
     assert not (course / "grading" / NAME / f"{BLANK}.json").exists()
+    assert outputs(course, BLANK) == "", "its code went on to run"
     with sqlite3.connect(course / "gradebook.db") as gradebook:
         assert gradebook.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
@@ -435,6 +437,16 @@ def test_what_was_handed_in_again_is_graded_again(course, results):
     assert one.reason.endswith("there is my homework.ipynb")
 
 
+def test_a_record_of_another_version_is_not_believed(course, results):
+    record = course / "grading" / NAME / f"{BROKEN}.json"
+    told = json.loads(record.read_text(encoding="utf-8"))
+    del told["mib"]
+    record.write_text(json.dumps(told), encoding="utf-8")
+    (one,) = grading.grade(course, [BROKEN], limits=STRICT)
+    assert one.new
+    assert one.reason == results[BROKEN].reason
+
+
 def test_a_changed_assignment_is_graded_again(course, tmp_path):
     copy = tmp_path / "course"
     source = copy / "source" / NAME / f"{NAME}.ipynb"
@@ -471,3 +483,20 @@ def test_nothing_to_grade_is_said(course, tmp_path, capsys):
     assert "run `make assignments` first" in capsys.readouterr().err
     with pytest.raises(assignments.Stop, match="no submission of what was asked for"):
         grading.grade(course, ["student77"])
+
+
+@pytest.mark.parametrize(
+    ("sources", "name", "told"),
+    [
+        (["student = 'Student10 '"], "Student10 ", ""),
+        (["student = 'a'", "student = 'STUDENT10'"], "STUDENT10", ""),
+        (["def f(:", "student = 10"], "10", "the notebook says '10'"),
+        (["student = input()"], None, "no name in the notebook"),
+        ([], None, "no name in the notebook"),
+    ],
+)
+def test_the_name_is_read_without_running_anything(sources, name, told):
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    found = submission.name_in([nbformat.v4.new_markdown_cell("student = 'b'"), *cells])
+    assert found == name
+    assert submission.other_name(found, "student10") == told
