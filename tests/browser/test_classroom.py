@@ -13,7 +13,7 @@ from tests.browser.conftest import MINUTE, serving
 
 pytest.importorskip("nbgrader", reason="needs the extra classroom")
 
-from tools.classroom import MARKED, WAITING, environment
+from tools.classroom import CLASS, MARKED, WAITING, environment, nbgrader
 
 LISTS = ("released", "fetched", "submitted")
 START = """
@@ -124,7 +124,10 @@ def test_a_teacher_marks_an_explanation_and_gives_feedback(classroom, page):
     expect(student.locator(".status")).to_have_text("graded")
     student.locator(".generate-feedback a").click()
     confirm(formgrader, "Successfully generated feedback")
-    feedback = classroom.folder / "course" / "feedback" / "student02" / MARKED / f"{MARKED}.html"
+    student.locator(".release-feedback a").click()
+    confirm(formgrader, "Successfully released feedback")
+    assert nbgrader(classroom.folder, CLASS[1]).fetch_feedback(MARKED, "student02")["success"]
+    (feedback,) = (classroom.folder / "students" / "student02").rglob("*.html")
     assert "Score: 14.0 / 18.0" in feedback.read_text(encoding="utf-8")
     # Without a network there is no MathJax: formulas stay as they are written.
     assert [error for error in page.errors if "MathJax" not in error and "ERR_" not in error] == []
