@@ -60,7 +60,7 @@ def test_callers_call_targets_that_exist(path):
 
 def test_ci_sets_up_and_tests():
     run = ROOT / ".ci" / "run"
-    assert called(run.read_text(encoding="utf-8")) == {"setup", "test"}
+    assert called(run.read_text(encoding="utf-8")) == {"setup", "proxy", "test"}
     assert os.access(run, os.X_OK)
     assert subprocess.run(["bash", "-n", str(run)], check=False).returncode == 0
 
