@@ -3,7 +3,7 @@
 README.md beside this file says what to prepare. What a teacher may want to change comes from
 the environment:
 
-CLASSROOM_FOLDER     holds students.txt, teachers.txt, course/, exchange/ and the hub's own files
+CLASSROOM_FOLDER     holds students.txt, teachers.txt, course/, exchange/, and hub/, which it makes
 CLASSROOM_LOGIN      pam: accounts of this machine; shared-password: to try it out, no accounts
 CLASSROOM_ADDRESS    where to listen; a proxy with TLS is expected before it
 CLASSROOM_PORT       the hub's port; the three after it are for its parts, on 127.0.0.1
@@ -57,6 +57,7 @@ def with_systemd() -> bool:
 FOLDER = Path(setting("FOLDER", "/srv/classroom"))
 LOGIN = setting("LOGIN", "pam")
 PORT = int(setting("PORT", "8000"))
+PATH = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 MEMORY = float(setting("MEMORY", "2"))  # GiB: a chapter takes up to 1.2, Jupyter 0.1
 CORES = float(setting("CORES", "2"))
 
@@ -75,13 +76,14 @@ c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{PORT + 1}"
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{PORT + 2}"
 grading_url = f"http://127.0.0.1:{PORT + 3}"
 
-# The hub's own files.
-c.JupyterHub.db_url = f"sqlite:///{FOLDER / 'hub.sqlite'}"
-c.JupyterHub.cookie_secret_file = str(FOLDER / "hub_cookie_secret")
-c.ConfigurableHTTPProxy.pid_file = str(FOLDER / "proxy.pid")
+# The hub's own files, which are nobody else's business.
+own = FOLDER / "hub"
+own.mkdir(mode=0o700, exist_ok=True)
+c.JupyterHub.db_url = f"sqlite:///{own / 'hub.sqlite'}"
+c.JupyterHub.cookie_secret_file = str(own / "cookie_secret")
+c.ConfigurableHTTPProxy.pid_file = str(own / "proxy.pid")
 c.ConfigurableHTTPProxy.command = [
-    shutil.which("configurable-http-proxy", path=str(Path(sys.executable).parent))
-    or "configurable-http-proxy"
+    shutil.which("configurable-http-proxy", path=PATH) or "configurable-http-proxy"
 ]
 
 # A student's server.
@@ -89,6 +91,7 @@ to_everyone = {
     "CLASSROOM_LOGIN": LOGIN,
     "CLASSROOM_EXCHANGE": str(FOLDER / "exchange"),
     "JUPYTER_CONFIG_PATH": str(HERE / "settings" / "everyone"),
+    "PATH": PATH,  # nbgrader calls jupyter and alembic by their names
     # Threads that wait sleep, and nobody starts more of them than there are cores to have.
     "OMP_WAIT_POLICY": "passive",
     "OMP_NUM_THREADS": str(max(1, round(CORES))),

@@ -126,7 +126,7 @@ def _environment(folder: Path, port: int, settings: dict[str, str]) -> dict[str,
     }
     ours = {"FOLDER": str(folder), "PORT": str(port), "LOGIN": "shared-password"}
     ours |= {"PASSWORD": PASSWORD, "TEACHER_PASSWORD": TEACHER_PASSWORD} | settings
-    return kept | {"PATH": _path()} | {f"CLASSROOM_{name}": value for name, value in ours.items()}
+    return kept | {f"CLASSROOM_{name}": value for name, value in ours.items()}
 
 
 def _hear_interrupts() -> None:
