@@ -160,4 +160,11 @@ def test_repo2docker_accepts_the_guides_command(build):
     command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert "pip install" in result.stdout.splitlines()[-1]  # the appendix
+    assert build[build.index("--appendix") + 1] in result.stdout
+
+
+def test_the_image_gets_the_versions_that_are_tested(build):
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    added = [word for word in build[build.index("--appendix") + 1].split() if "==" in word]
+    assert {word.partition("==")[0] for word in added} == {"nbgrader", "nbgitpuller"}
+    assert set(added) <= set(pins)
