@@ -5,7 +5,7 @@ import pytest
 from bigmodel_lib.costs import DEVICES, PUBLISHED
 from bigmodel_lib.widgets import ResourceCalculator
 from bigmodel_lib.widgets.base import RefusedError
-from bigmodel_lib.widgets.resource_calculator import NAMES, OWN
+from bigmodel_lib.widgets.resource_calculator import NAMES, OWN, STEPS
 from bigmodel_lib.widgets.resource_calculator_picture import ROWS
 from tests.driving import drive, settle, values_of
 
@@ -54,6 +54,31 @@ def test_a_published_run_is_met_within_its_tolerance_and_says_so(calculator, nam
     settle(calculator)
     assert calculator.controls["preset"].value == OWN
     assert "published" not in calculator.summary.value
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_page_that_reports_the_nearest_steps_leaves_a_published_run_as_it_is(calculator, name):
+    calculator.controls["preset"].value = name
+    calculator.run()
+    before = calculator.summary.value
+    for control in STEPS:
+        slider = calculator.controls[control]
+        slider.value = slider.min + slider.step * round((slider.value - slider.min) / slider.step)
+        settle(calculator)
+    assert calculator.controls["preset"].value == name
+    assert calculator.summary.value == before
+
+
+def test_the_sliders_of_sizes_offer_the_published_ones_and_the_readers(calculator):
+    for published in PUBLISHED.values():
+        for name in ("N", "D", "n"):
+            assert (
+                getattr(published.training, name)
+                in dict(calculator.controls[name].options).values()
+            )
+    assert ResourceCalculator(N=7e9, n=64).controls["N"].value == 7e9
+    with pytest.raises(ValueError, match=r"need a number from 1e6 to 1e13, got 1e\+14"):
+        ResourceCalculator(N=1e14, n=64)
 
 
 def test_a_device_brings_its_watts_and_its_source(calculator):
