@@ -96,6 +96,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--students", type=int, nargs="+", default=[1, 5, 10], metavar="N")
     options = parser.parse_args()
+    if lacks := hubs.missing():
+        print(f"skipped: a hub needs {lacks}")
+        return
     figures = {}
     for count in options.students:
         with tempfile.TemporaryDirectory() as folder:

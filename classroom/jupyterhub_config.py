@@ -31,7 +31,13 @@ def setting(name: str, default: str) -> str:
 
 
 def names(file: Path) -> set[str]:
-    """The names in a file, one a line; what follows a # is a remark."""
+    """The names in a file, one a line; what follows a # is a remark.
+
+    Raises:
+        SystemExit: there is no such file.
+    """
+    if not file.is_file():
+        raise SystemExit(f"need {file} with one name a line, found no such file")
     lines = (line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines())
     return {line for line in lines if line}
 

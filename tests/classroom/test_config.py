@@ -39,6 +39,13 @@ def test_without_a_teacher_there_is_no_class(read, tmp_path):
         read()
 
 
+@pytest.mark.parametrize("file", ["students.txt", "teachers.txt"])
+def test_without_a_list_there_is_no_class(read, tmp_path, file):
+    (tmp_path / file).unlink()
+    with pytest.raises(SystemExit, match=rf"need .*{file} with one name a line"):
+        read()
+
+
 def test_an_unknown_way_to_log_in_is_refused(read):
     with pytest.raises(SystemExit, match="need CLASSROOM_LOGIN=pam or shared-password, got 'none'"):
         read(LOGIN="none")
