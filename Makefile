@@ -18,6 +18,7 @@ STUDENT ?=#       one student:         make grade STUDENT=student01
 AGAIN ?=#         graded ones, too:    make grade AGAIN=1
 FROM ?=#          the side that wins:  make notebooks FROM=text
 CELL_TIMEOUT ?= 300
+PROXY := configurable-http-proxy@5.1.0
 
 # Threads that wait for work sleep instead of spinning. Spinning threads starve each other as
 # soon as anything else needs a core: a browser beside the kernel, a second notebook.
@@ -28,7 +29,7 @@ CODE := $(wildcard bigmodel_lib tools tests benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup lab test lint unit nbval browser format notebooks models assignments grade classroom bench owner clean
+.PHONY: help setup proxy lab test lint unit nbval browser format notebooks models assignments grade classroom bench owner clean
 
 help: ## list the targets
 	@echo "make TARGET"
@@ -41,6 +42,9 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --constraint $(CONSTRAINTS) $(PIP_ARGS) --editable '.[lab,dev]'
 	@touch $@
+
+proxy: $(STAMP) ## add a JupyterHub's proxy to .venv, with npm (classroom/README.md)
+	npm install --global --no-fund --no-audit --prefix $(VENV) $(PROXY)
 
 lab: $(STAMP) ## open JupyterLab on the start page (ARGS= passes options on)
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/$(START) $(ARGS)
