@@ -206,7 +206,7 @@ class Prediction(Task):
 
     def check(self, answer: Any, student: str) -> None:
         """Is it one of the options?"""
-        if answer not in self.options:
+        if not isinstance(answer, str) or answer not in self.options:
             asked = _("choose one of {options}, as a string; got {given}")
             self.refuse(asked.format(options=", ".join(self.options), given=_short(answer)))
         said = _("you predict that {option}. Now run it.")

@@ -173,7 +173,7 @@ def test_a_prediction_is_noted_first_and_judged_later(capsys):
     with pytest.raises(AnswerError, match="came out otherwise"):
         guess.grade("stay", "ada")
     for look in (guess.check, guess.grade):
-        for answer in (None, ..., "left"):
+        for answer in (None, ..., "left", ["up"]):
             with pytest.raises(AnswerError, match="choose one of up, down, stay"):
                 look(answer, "ada")
     guess.grade("up", "ada")
