@@ -131,6 +131,8 @@ def fused_attention(
         ValueError, TypeError: as `attention`.
     """
     _check(q, k, v, mask, bias)
+    if q.shape[-2] == 1:
+        causal = False  # the only query is the last token: it sees them all
     # The kernel's own causal mask needs no memory, but starts at the first key when S > T.
     in_kernel = causal and q.shape[-2] == k.shape[-2] and mask is None and bias is None
     if causal and not in_kernel:
@@ -388,17 +390,19 @@ class MultiHeadAttention(nn.Module):
 
     def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, H, T, d), keys and values (B, kv_heads, S, d)."""
-        wide = self.kv_heads * self.d
+        heads = [self.H, self.kv_heads, self.kv_heads]
         if context is None:
-            q, k, v = self.qkv(x).split([self.D, wide, wide], dim=-1)
-        else:
-            sizes = [self.D, 2 * wide]
-            weight_q, weight_kv = self.qkv.weight.split(sizes)
-            bias = self.qkv.bias
-            bias_q, bias_kv = (None, None) if bias is None else bias.split(sizes)
-            q = F.linear(x, weight_q, bias_q)
-            k, v = F.linear(context, weight_kv, bias_kv).chunk(2, dim=-1)
-        return tuple(y.unflatten(-1, (-1, self.d)).transpose(1, 2) for y in (q, k, v))
+            return self._split_heads(self.qkv(x)).split(heads, dim=1)
+        sizes = [self.D, 2 * self.kv_heads * self.d]
+        weight_q, weight_kv = self.qkv.weight.split(sizes)
+        bias = self.qkv.bias
+        bias_q, bias_kv = (None, None) if bias is None else bias.split(sizes)
+        q = self._split_heads(F.linear(x, weight_q, bias_q))
+        kv = self._split_heads(F.linear(context, weight_kv, bias_kv))
+        return q, *kv.split(heads[1:], dim=1)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], -1, self.d).transpose(1, 2)  # (B, T, H·d) → (B, H, T, d)
 
     def _check_context(
         self, x: Tensor, context: Tensor, causal: bool, cache: KeyValueCache | None

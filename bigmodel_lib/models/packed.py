@@ -8,12 +8,12 @@ costs a copy, which a training step would have to make anew, since it changes th
 Shapes: B batch, T length, N inputs, M outputs.
 """
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from .transformer import GPT
+
+_product = torch.ops.mkldnn._linear_pointwise.default
 
 ROWS = 8  # vectors at once that the blocks are laid out for; any number works
 
@@ -30,12 +30,13 @@ class PackedLinear(nn.Module):
     Args:
         weight: W (M, N), float32 on a CPU.
         bias: b (M,); None adds nothing.
+        gelu: whether GELU follows, which then reads the result before it leaves the cache.
 
     Raises:
         ValueError: the weight cannot be packed here, see `can_pack`.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None):
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False):
         super().__init__()
         if not can_pack(weight):
             here = f"oneDNN {torch.backends.mkldnn.is_available()}"
@@ -43,12 +44,13 @@ class PackedLinear(nn.Module):
                 f"need float32 on a CPU and oneDNN; got {weight.dtype}, {weight.device}, {here}"
             )
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)
-        self.bias = None if bias is None else bias.detach()
+        self.bias = None if bias is None else bias.detach().clone()
+        # what follows the product, its numbers, and which GELU: the exact one
+        self.follow = ("gelu", [], "none") if gelu else ("none", [], "")
 
-    @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """(…, N) to (…, M)."""
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return _product(x, self.weight, self.bias, *self.follow)
 
 
 class PackedGPT(GPT):
@@ -66,14 +68,21 @@ class PackedGPT(GPT):
     def __init__(self, model: GPT):
         with torch.device("meta"):
             super().__init__(model.config)
-        self.load_state_dict(model.state_dict(), assign=True)
+        weights = {name: weight.clone() for name, weight in model.state_dict().items()}
+        self.load_state_dict(weights, assign=True)
         self.requires_grad_(False).eval()
+        self.dropout = nn.Identity()
         for block in self.blocks:
-            for layer in (block.attention, block.mlp):
-                for name, linear in list(layer.named_children()):
-                    setattr(layer, name, PackedLinear(linear.weight, linear.bias))
+            layer, mlp = block.attention, block.mlp
+            layer.qkv, layer.out = (_packed(linear) for linear in (layer.qkv, layer.out))
+            block.mlp = nn.Sequential(_packed(mlp.wide, gelu=True), _packed(mlp.out))
+            block.dropout = nn.Identity()
         self.table = PackedLinear(self.tokens.weight)
 
     def unembed(self, x: Tensor) -> Tensor:
         """Features (B, T, D) to the logits of each token, (B, T, V)."""
         return self.table(x)
+
+
+def _packed(linear: nn.Linear, *, gelu: bool = False) -> PackedLinear:
+    return PackedLinear(linear.weight, linear.bias, gelu=gelu)
