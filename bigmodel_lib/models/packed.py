@@ -13,15 +13,13 @@ from torch import Tensor, nn
 
 from .transformer import GPT
 
-_product = torch.ops.mkldnn._linear_pointwise.default
-
 ROWS = 8  # vectors at once that the blocks are laid out for; any number works
 
 
 def can_pack(weight: Tensor) -> bool:
     """Whether a matrix can be packed here: float32 on a CPU, by a PyTorch with oneDNN."""
     is_plain = weight.device.type == "cpu" and weight.dtype == torch.float32
-    return is_plain and torch.backends.mkldnn.is_available()
+    return is_plain and torch.backends.mkldnn.is_available() and _has_operators()
 
 
 class PackedLinear(nn.Module):
@@ -39,10 +37,9 @@ class PackedLinear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False):
         super().__init__()
         if not can_pack(weight):
-            here = f"oneDNN {torch.backends.mkldnn.is_available()}"
-            raise ValueError(
-                f"need float32 on a CPU and oneDNN; got {weight.dtype}, {weight.device}, {here}"
-            )
+            here = "with" if _has_operators() else "without"
+            got = f"{weight.dtype} on {weight.device}, PyTorch {here} oneDNN"
+            raise ValueError(f"need float32 on a CPU and oneDNN; got {got}")
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)
         self.bias = None if bias is None else bias.detach().clone()
         # what follows the product, its numbers, and which GELU: the exact one
@@ -50,7 +47,8 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, N) to (…, M)."""
-        return _product(x, self.weight, self.bias, *self.follow)
+        product = torch.ops.mkldnn._linear_pointwise.default  # without a search for the overload
+        return product(x, self.weight, self.bias, *self.follow)
 
 
 class PackedGPT(GPT):
@@ -82,6 +80,13 @@ class PackedGPT(GPT):
     def unembed(self, x: Tensor) -> Tensor:
         """Features (B, T, D) to the logits of each token, (B, T, V)."""
         return self.table(x)
+
+
+def _has_operators() -> bool:
+    # what torch.compile calls for frozen weights; a PyTorch without oneDNN does not have them
+    return all(
+        hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_reorder_linear_weight")
+    )
 
 
 def _packed(linear: nn.Linear, *, gelu: bool = False) -> PackedLinear:

@@ -2,6 +2,7 @@
 
 import argparse
 
+import attention
 import generation
 import gpt_training
 import pytest
@@ -119,3 +120,36 @@ def test_generation_is_compared_from_beginning_to_end(model, monkeypatch):
     figures = generation.compare(model, 2, 4, ARGS)
     assert len(figures) == 5
     assert figures["ours, packed"]["median"] == 1
+
+
+# --- attention
+
+
+def test_all_layers_of_attention_map_alike_and_give_gradients():
+    x = torch.randn(2, 5, attention.D, requires_grad=True)
+    for run in attention.make_layers(CPU).values():
+        x.grad = None
+        attention.backward(run(x))
+        assert run(x).shape == x.shape
+        assert x.grad.abs().sum(dim=-1).min() > 0
+
+
+def test_what_is_done_by_hand_is_what_our_layer_does():
+    ours = attention.MultiHeadAttention(attention.D, attention.H)
+    x = torch.randn(2, 5, attention.D)
+    assert_close(attention.by_hand(x, ours.qkv, ours.out), ours(x))
+
+
+def test_memory_grows_with_the_length_for_the_fused_paths_and_with_its_square_for_the_formula():
+    memory = attention.compare_memory([1024, 2048])
+    assert memory["formula"]["exponent"] > 1.8
+    for path in ("fused", "our layer"):
+        assert memory[path]["exponent"] < 1.1
+
+
+def test_times_of_attention_are_compared():
+    args = argparse.Namespace(seconds=0.0, clock="cpu", device="cpu")
+    rows = attention.compare_times(args, [3])
+    assert {row["T"] for row in rows} == {3}
+    assert len(rows) >= 3
+    assert all(row["rounds"] >= 5 for row in rows)
