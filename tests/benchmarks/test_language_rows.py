@@ -153,3 +153,22 @@ def test_times_of_attention_are_compared():
     assert {row["T"] for row in rows} == {3}
     assert len(rows) >= 3
     assert all(row["rounds"] >= 5 for row in rows)
+
+
+# --- what a step calls: a guard that does not depend on the clock
+
+
+def test_a_token_more_moves_no_token_before_it_and_sorts_nothing(model):
+    prompts = torch.randint(31, (2, 3))
+    six, seven = (operators(generation.our_writer(model, prompts, n)) for n in (6, 7))
+    more = seven - six
+    assert sum(n for name, n in more.items() if "mm" in name or "linear" in name) == 4 * TINY.L + 1
+    assert more["aten::cat"] == 1  # of the tokens themselves, not of the cache
+    assert not {"aten::sort", "aten::multinomial", "aten::tril"} & more.keys()
+
+
+def test_one_kernel_moves_all_matrices_and_one_all_the_rest(model):
+    step = gpt_training.our_step(model, torch.arange(31).repeat(9), B=2, T=13)
+    found = operators(step)
+    assert found["aten::_fused_adamw_"] == 2
+    assert found["aten::_scaled_dot_product_flash_attention_for_cpu"] == TINY.L
