@@ -1,15 +1,14 @@
-"""From where a Transformer's answer comes, followed back through its attention; and a test of it.
+"""From where a Transformer's answer comes, followed back through its attention.
 
-Shapes: B batch, H heads, T tokens or patches, P pixels a side of a patch.
+Shapes: B batch, H heads, T tokens or patches.
 
-Sources: Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", arXiv:2005.00928;
-deletion as a test, Samek et al. 2015, arXiv:1509.06321, and Petsiuk et al. 2018, arXiv:1806.07421.
+Source: Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", arXiv:2005.00928.
 """
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def rollout(weights: Sequence[Tensor]) -> Tensor:
@@ -37,52 +36,23 @@ def rollout(weights: Sequence[Tensor]) -> Tensor:
     return mixed
 
 
-def without_patches(images: Tensor, gone: Tensor, P: int) -> Tensor:
-    """Images (B, 1, h, w) with some patches at -1, the background.
+def on_pixels(scores: Tensor, P: int, width: int) -> Tensor:
+    """What each patch has, given to each of its pixels: as `deletion_curve` ranks them.
 
     Args:
-        images: what is cut into patches of P by P, row by row.
-        gone: bool (B, T), which patches; T = h/P · w/P.
-        P: pixels a side.
-
-    Raises:
-        ValueError: the number of patches does not fit.
-    """
-    h, w = images.shape[-2:]
-    if gone.shape != (len(images), (h // P) * (w // P)):
-        raise ValueError(
-            f"need gone {(len(images), (h // P) * (w // P))} for images {tuple(images.shape)} "
-            f"and P={P}, got {tuple(gone.shape)}"
-        )
-    squares = gone.unflatten(1, (h // P, w // P))[:, None]
-    return images.masked_fill(squares.repeat_interleave(P, 2).repeat_interleave(P, 3), -1.0)
-
-
-@torch.no_grad()
-def deletion(model: nn.Module, images: Tensor, importance: Tensor, P: int) -> Tensor:
-    """What remains of the answer as patches are taken away, the most important first.
-
-    An importance that is right makes the answer fall fast: the mean of the curve is small.
-
-    Args:
-        model: images (B, 1, h, w) → class scores (B, classes).
-        images: as they are.
-        importance: of each patch (B, T), any scale.
+        scores: of patches of P by P pixels, row by row, (B, T).
         P: pixels a side of a patch.
+        width: pixels of a row of the image, w.
 
     Returns:
-        (T + 1,): probability of the class that the whole image got, behind 0 … T patches, the
-        mean over the images.
+        (B, h, w) with h · w = T · P².
 
     Raises:
-        ValueError: the number of patches does not fit.
+        ValueError: so many patches fill no image of this width.
     """
-    answer = model(images).argmax(dim=1, keepdim=True)
-    gone = torch.zeros_like(importance, dtype=torch.bool)
-    curve = []
-    for patch in [None, *importance.argsort(dim=1, descending=True).unbind(1)]:
-        if patch is not None:
-            gone.scatter_(1, patch[:, None], True)
-        p = model(without_patches(images, gone, P)).softmax(dim=1)
-        curve.append(p.gather(1, answer).mean())
-    return torch.stack(curve)
+    across = width // P
+    if width % P or scores.shape[1] % max(across, 1):
+        got = f"{scores.shape[1]} of {P} by {P} for a width of {width}"
+        raise ValueError(f"need whole rows of patches, got {got}")
+    squares = scores.unflatten(1, (-1, across))
+    return squares.repeat_interleave(P, 1).repeat_interleave(P, 2)

@@ -3,12 +3,14 @@
 import ipywidgets
 
 PNG = b"\x89PNG"
+MOST = 40  # options of a control; of a longer list every second or third one
 
 
 def values_of(control: ipywidgets.Widget) -> list:
-    """Values over a control's whole range: every option, both states, or ends and middle."""
+    """Values over a control's whole range: its options, both states, or ends and middle."""
     if isinstance(control, ipywidgets.Dropdown | ipywidgets.SelectionSlider | ipywidgets.Select):
-        return [value for _, value in control._options_full]
+        values = [value for _, value in control._options_full]
+        return [*values[: -1 : 1 + len(values) // MOST], values[-1]]
     if isinstance(control, ipywidgets.Checkbox | ipywidgets.ToggleButton):
         return [not control.value, control.value]
     if isinstance(control, ipywidgets.FloatLogSlider):

@@ -1,12 +1,11 @@
-"""Rollout on attention whose answer is known, and deletion on a model that looks at one patch."""
+"""Rollout on attention whose answer is known, and patches on pixels."""
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 
 from bigmodel_lib.models.vit import patches
-from bigmodel_lib.rollout import deletion, rollout, without_patches
+from bigmodel_lib.rollout import on_pixels, rollout
 
 B, H, T = 2, 3, 5
 
@@ -41,38 +40,15 @@ def test_layers_that_do_not_fit():
         rollout([torch.ones(B, H, T, T), torch.ones(B, H, T, T + 1)])
 
 
-# --- deletion: images of 2 by 3 patches of 2 by 2 pixels
-
-P = 2
-
-
-def test_patches_are_counted_as_the_transformer_counts_them():
-    images, gone = torch.rand(B, 1, 4, 6), torch.zeros(B, 6, dtype=torch.bool)
-    gone[0, 4] = gone[1, 1] = True
-    cut = patches(without_patches(images, gone, P), P)
-    assert (cut[gone] == -1).all()
-    assert torch.equal(cut[~gone], patches(images, P)[~gone])
+def test_pixels_have_what_their_patch_has_as_the_transformer_counts_patches():
+    P, scores = 2, torch.arange(12.0).view(B, 6)
+    shown = on_pixels(scores, P, width=6)
+    assert shown.shape == (B, 4, 6)
+    cut = patches(shown[:, None], P)
+    assert torch.equal(cut, scores[..., None].expand(B, 6, P * P))
 
 
-class OnePatch(nn.Module):
-    """Sure of class 1 while patch 4 is there, of class 0 without."""
-
-    def forward(self, images):
-        ink = patches(images, P)[:, 4].mean(1)
-        return torch.stack((-ink, ink), 1) * 50
-
-
-def test_deletion_falls_when_the_patch_goes():
-    images = torch.ones(B, 1, 4, 6)
-    for rank in range(6):
-        importance = torch.zeros(B, 6)
-        importance[:, :] = -torch.arange(6.0)
-        importance[:, 4] = 0.5 - rank if rank < 5 else -9.0
-        curve = deletion(OnePatch(), images, importance, P)
-        before = rank + 1  # so many pictures still have the patch
-        assert_close(curve, (torch.arange(7) < before).float())
-
-
-def test_the_number_of_patches_is_checked():
-    with pytest.raises(ValueError, match=r"need gone \(2, 6\)"):
-        deletion(OnePatch(), torch.ones(B, 1, 4, 6), torch.zeros(B, 5), P)
+@pytest.mark.parametrize(("T", "width"), [(5, 6), (6, 5), (6, 1)])
+def test_patches_that_fill_no_image(T, width):
+    with pytest.raises(ValueError, match=f"got {T} of 2 by 2 for a width of {width}"):
+        on_pixels(torch.zeros(B, T), 2, width)

@@ -14,6 +14,12 @@ from bigmodel_lib.distributed.options import Options
 from bigmodel_lib.distributed.worker import UNSHARED
 
 HERE = "127.0.0.1"  # a machine's own name may lead nowhere, or out and in again
+# glibc hands freed memory back at once (its mallopt(3)); other systems do not read these.
+FRUGAL = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+}
 GRACE = 15.0  # seconds: for an agent to stop its workers; for the others if one has failed
 
 
@@ -93,6 +99,7 @@ def environment(machines: int) -> dict[str, str]:
     library = str(Path(bigmodel_lib.__file__).parents[1])
     paths = [library, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
+        **FRUGAL,
         **os.environ,
         "GLOO_SOCKET_IFNAME": _loopback(),  # else Gloo asks what this machine's name means
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),

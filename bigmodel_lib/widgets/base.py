@@ -244,6 +244,28 @@ def described(control: type[Widget], description: str, **traits) -> Widget:
     return control(description=_(description), style=style, layout=layout, **traits)
 
 
+def powers(low: int, high: int, a_decade: int, *more: float) -> list[tuple[str, float]]:
+    """Options of a slider from 10^low to 10^high that also offers the numbers given.
+
+    A FloatLogSlider reports the step next to what it is given, as soon as a page shows it; these
+    options stay what they are.
+
+    Args:
+        low, high: exponents of ten.
+        a_decade: steps to each factor of ten.
+        more: values between the steps.
+
+    Raises:
+        ValueError: one of `more` lies outside.
+    """
+    for value in more:
+        if not 10.0**low <= value <= 10.0**high:
+            raise ValueError(f"need a number from 1e{low} to 1e{high}, got {value:g}")
+    steps = range(low * a_decade, high * a_decade + 1)
+    values = {10.0 ** (step / a_decade) for step in steps} | set(more)
+    return [(f"{value:.3g}", value) for value in sorted(values)]
+
+
 def button(text: str, kind: type[Widget] = ipywidgets.Button) -> Widget:
     """A button, a ToggleButton or a FileUpload, as wide as its text."""
     return kind(description=_(text), layout={"width": "auto"})

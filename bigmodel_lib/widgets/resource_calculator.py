@@ -4,10 +4,12 @@ import ipywidgets
 
 from bigmodel_lib.costs import DEVICES, PUBLISHED, Training
 from bigmodel_lib.language import _
-from bigmodel_lib.widgets.base import Explorer, RefusedError, described
+from bigmodel_lib.widgets.base import Explorer, RefusedError, described, powers
 from bigmodel_lib.widgets.resource_calculator_picture import ResourcePicture, ResourceView
 
 OWN = "your own"
+# A page shows a number at the nearest step of its slider, and reports that back.
+STEPS = {"utilisation": 0.0001, "watts": 1, "pue": 0.01, "grid": 0.001, "price": 0.05}
 NAMES = ("N", "D", "device", "n", "utilisation", "watts", "pue", "grid", "price")
 
 
@@ -22,7 +24,7 @@ class ResourceCalculator(Explorer):
     """
 
     def __init__(self, **choice):
-        self.controls = controls = _controls()
+        self.controls = controls = _controls(choice)
         for name in choice:
             if name not in controls:
                 raise ValueError(f"need choices in {tuple(controls)}, got {name!r}")
@@ -48,6 +50,8 @@ class ResourceCalculator(Explorer):
 
     def _read(self) -> Training:
         training = Training(**{name: self.controls[name].value for name in NAMES})
+        published = PUBLISHED.get(_name_of(training))
+        training = published.training if published else training
         if training.n < training.fewest:
             reason = _(
                 "{n:,} × {device} hold {has:,.0f} GB, the training state takes {needs:,.0f} GB: "
@@ -80,37 +84,48 @@ def _values(preset: str) -> dict[str, object]:
 
 
 def _name_of(training: Training) -> str:
-    return next((name for name, one in PUBLISHED.items() if one.training == training), OWN)
+    return next((name for name, one in PUBLISHED.items() if _same(training, one.training)), OWN)
 
 
-def _controls() -> dict[str, ipywidgets.Widget]:
-    power, number, choice = ipywidgets.FloatLogSlider, ipywidgets.FloatSlider, ipywidgets.Dropdown
-    counts = {2**power for power in range(16)} | {one.training.n for one in PUBLISHED.values()}
+def _same(one: Training, other: Training) -> bool:
+    """Equal, as far as the sliders' steps can tell."""
+    return all(
+        abs(getattr(one, name) - getattr(other, name)) <= STEPS[name] / 2
+        if name in STEPS
+        else getattr(one, name) == getattr(other, name)
+        for name in NAMES
+    )
+
+
+def _controls(choice: dict[str, object]) -> dict[str, ipywidgets.Widget]:
+    pick, menu = ipywidgets.SelectionSlider, ipywidgets.Dropdown
     later = {"continuous_update": False}
+    runs = [one.training for one in PUBLISHED.values()]
+    counts = sorted({2**power for power in range(16)} | {run.n for run in runs})
+
+    def sizes(name: str, low: int, high: int) -> list[tuple[str, float]]:
+        given = [choice[name]] if name in choice else []
+        return powers(low, high, 20, *(getattr(run, name) for run in runs), *given)
+
+    def number(name: str, text: str, low: float, high: float, readout: str) -> ipywidgets.Widget:
+        range_ = {"min": low, "max": high, "step": STEPS[name], "readout_format": readout}
+        return described(ipywidgets.FloatSlider, text, **range_)
+
     return {
         "preset": described(
-            choice, "published run", options=[(_(OWN), OWN), *((name, name) for name in PUBLISHED)]
+            menu, "published run", options=[(_(OWN), OWN), *((name, name) for name in PUBLISHED)]
         ),
-        "N": described(power, "parameters N", min=6, max=13, step=0.05, readout_format=".3s"),
-        "D": described(power, "tokens D", min=8, max=14, step=0.05, readout_format=".3s"),
-        "device": described(choice, "device", options=[(name, name) for name in DEVICES]),
+        "N": described(pick, "parameters N", options=sizes("N", 6, 13)),
+        "D": described(pick, "tokens D", options=sizes("D", 8, 14)),
+        "device": described(menu, "device", options=[(name, name) for name in DEVICES]),
         "n": described(
-            ipywidgets.SelectionSlider,
-            "devices n",
-            options=[(f"{count:,}", count) for count in sorted(counts)],
-            **later,
+            pick, "devices n", options=[(f"{count:,}", count) for count in counts], **later
         ),
-        "utilisation": described(
-            number, "utilisation", min=0.01, max=0.8, step=0.0001, readout_format=".1%"
-        ),
-        "watts": described(
-            number, "watts a device", min=50, max=1500, step=1, readout_format=".0f"
-        ),
-        "pue": described(number, "PUE", min=1, max=2, step=0.01),
-        "grid": described(
-            number, "grid, kg CO₂/kWh", min=0, max=1, step=0.001, readout_format=".3f"
-        ),
-        "price": described(number, "price, $ an hour", min=0, max=20, step=0.05),
+        "utilisation": number("utilisation", "utilisation", 0.01, 0.8, ".1%"),
+        "watts": number("watts", "watts a device", 50, 1500, ".0f"),
+        "pue": number("pue", "PUE", 1, 2, ".2f"),
+        "grid": number("grid", "grid, kg CO₂/kWh", 0, 1, ".3f"),
+        "price": number("price", "price, $ an hour", 0, 20, ".2f"),
     }
 
 

@@ -9,7 +9,7 @@ from bigmodel_lib.data.landmarks import FAMILIES, Landmark, load_landmarks
 from bigmodel_lib.growth import Growth, fit_growth
 from bigmodel_lib.language import _
 from bigmodel_lib.scaling import FLOPS_PER_PARAMETER, LAWS, Law
-from bigmodel_lib.widgets.base import Explorer, RefusedError, described
+from bigmodel_lib.widgets.base import Explorer, RefusedError, described, powers
 from bigmodel_lib.widgets.scaling_lab_picture import (
     D_RANGE,
     N_RANGE,
@@ -23,6 +23,7 @@ TIMELINE, LAWS_VIEW = "timeline", "laws"
 ALL, EXTREMES = "all families", "the extremes"
 LEARNED, USED = "all that it learns", "those that work on a token"
 LANGUAGE = ("Transformer decoder", "mixture of experts")  # what the laws are about
+CHINCHILLA = 5.76e23  # FLOPs: Hoffmann et al. 2022, table 3
 GRID = 81  # points of each axis of the loss surface
 GROUPS = {TIMELINE: ("family", "years", "count"), LAWS_VIEW: ("law", "budget")}
 FIRST, LAST = load_landmarks()[0].year, load_landmarks()[-1].year
@@ -45,7 +46,7 @@ class ScalingLab(Explorer):
     """
 
     def __init__(self, **recipe):
-        controls = _controls()
+        controls = _controls(recipe.get("budget", CHINCHILLA))
         for name, value in recipe.items():
             if name not in controls:
                 raise ValueError(f"need settings in {tuple(controls)}, got {name!r}")
@@ -177,7 +178,7 @@ def _surface(law: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return N, D, LAWS[law].loss(N[None, :], D[:, None])
 
 
-def _controls() -> dict[str, ipywidgets.Widget]:
+def _controls(budget: float) -> dict[str, ipywidgets.Widget]:
     choice, wide = ipywidgets.Dropdown, {"width": "330px"}
 
     def choices(*names: str) -> list[tuple[str, str]]:
@@ -202,14 +203,10 @@ def _controls() -> dict[str, ipywidgets.Widget]:
             layout=wide,
         ),
         "budget": described(
-            ipywidgets.FloatLogSlider,
+            ipywidgets.SelectionSlider,
             "training compute C (FLOPs)",
-            value=5.76e23,
-            base=10,
-            min=18,
-            max=27,
-            step=0.1,
-            readout_format=".1e",
+            options=powers(18, 27, 10, CHINCHILLA, budget),
+            value=budget,
             layout={"width": "480px"},
         ),
     }

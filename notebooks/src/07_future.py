@@ -70,7 +70,7 @@ from bigmodel_lib.attribution import (
     to_ink,
 )
 from bigmodel_lib.cached import vision
-from bigmodel_lib.cached.efficiency import moved_digits, networks
+from bigmodel_lib.cached.efficiency import DigitStudents, moved_digits, networks
 from bigmodel_lib.cached.induction import OneLayer, TwoLayers
 from bigmodel_lib.cached.language import LanguageGPT, NumberTranslator
 from bigmodel_lib.cached.space import DigitSpace, held_out, spoken_digits
@@ -137,7 +137,7 @@ from bigmodel_lib.models.translator import pad_rows
 from bigmodel_lib.models.vit import patches
 from bigmodel_lib.patching import in_head, patch, record, record_attention
 from bigmodel_lib.probes import LinearProbe, by_type, control_labels
-from bigmodel_lib.rollout import deletion, rollout
+from bigmodel_lib.rollout import on_pixels, rollout
 from bigmodel_lib.training.contrastive import (
     ContrastiveRun,
     ContrastiveSettings,
@@ -905,6 +905,8 @@ for seed in range(1, 61):
     better["Clark-West"].append(row["Clark-West p"] < 0.05)
 for name, found in better.items():
     claim(f"share of 60 markets where {name} prefers the AR at 5 %", np.mean(found), high=0.12)
+rarer = np.mean(better["Clark-West"]) - np.mean(better["DM"])
+claim("by how much rarer with DM than with Clark-West", rarer, low=0.0)
 
 # %% [markdown]
 # About as often as promised, DM less often still, as it leaves the price of fitting in. So **no model beats the walk** in this market; who tries enough models on one history will find one that seems to.
@@ -1695,7 +1697,10 @@ plots.show(figure, alt=alt)
 # **Predict:** does any of them beat the ink?
 
 # %%
-curves = {name: deletion(vit, images, scores, vit.P) for name, scores in importance.items()}
+curves = {}
+for name, scores in importance.items():
+    ranking = on_pixels(scores, vit.P, width=28)
+    curves[name] = deletion_curve(vit, images, answers, ranking, n=T).mean(0)
 figure, ax = plt.subplots(figsize=(6, 3))
 colours = (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PURPLE, plots.GREY)
 for (name, curve), colour in zip(curves.items(), colours, strict=True):
@@ -1794,12 +1799,13 @@ claim("selectivity of the last layer", found["trained", 2][0] - found["trained",
 # The property *is* built by training: without layers the probe knows what the table knows, and with each layer more. But look at the control: meaningless labels are read almost without error, from all states. The few dozen words fit into a state of 64 numbers, so such a probe can learn any label of a word by heart, and selectivity can't tell anything here. It needs **more words than width**.
 
 # %% [markdown]
-# Chapter 6's GPT has 1,024 tokens and a width of 160. The property: does a token stand in an **indented** line, as examples and lists do? The spaces at the line's beginning tell, and they may be long past.
+# Now chapter 6's GPT. The property: does a token stand in an **indented** line, as examples and lists do? The spaces at the line's beginning tell, and they may be long past.
 #
 # **Predict:** what will the probe make of the control task, with more words than the state has numbers?
 
 # %%
 gpt, facts = LanguageGPT().load()
+print(f"{gpt.config.V:,} tokens, width {gpt.config.D}")
 encoding = BytePairEncoding(facts.vocabulary)
 ids = torch.tensor(encoding.encode(split_paragraphs(language_reference())[1]))[: 51 * 256]
 line, indented = b"", []
@@ -2423,7 +2429,7 @@ claim("2 bits: accuracy lost", right(cnn) - by_bits[0], low=0.05)
 
 
 # %% [markdown]
-# **Pruning** sets the smallest weights to 0 (Han et al. 2015): the same share in each layer, or, **globally**, the smallest of the whole network. Then one may train what is left a little more, with the zeros kept at 0. **Predict:** how many of the CNN's 64,000 numbers can go?
+# **Pruning** sets the smallest weights to 0 (Han et al. 2015): the same share in each layer, or, **globally**, the smallest of the whole network. Then one may train what is left a little more, with the zeros kept at 0. **Predict:** how many of the CNN's numbers can go?
 
 # %%
 def pruned(share: float, steps: int = 0, globally: bool = True):
@@ -2518,7 +2524,20 @@ note("distillation, 8 channels", "CNN", time=time_part, file=file_bytes(student)
      quality=f"{right(cnn):.1%} → {right(student):.1%} right")  # fmt: skip
 
 # %% [markdown]
-# The teacher hardly helps here: there are labels enough. And one seed proves little. So: six seeds, a student of one hidden layer, and only 50 digits to learn from, each either with its label or with the teacher's scores. **Predict** which half of the students is better.
+# **Train them anew?** `make models NAME=digit_students` trains all six at once, in less than a minute, and measures every way to compress them. The first steps, live:
+
+# %%
+recipe = DigitStudents()
+torch.manual_seed(recipe.settings["seed"])
+run = recipe.run(recipe.make(None), None)
+with torch.no_grad():
+    scores = run.model.students["8 labels"](images.cpu())
+    start = F.cross_entropy(scores, labels.cpu()).item()
+print("mean loss of the six, first steps:", [round(step["loss"], 2) for step in run.take(3)])
+claim("before training a student guesses: loss over ln 10", start / math.log(10), 0.95, 1.05)
+
+# %% [markdown]
+# Back to the table. The teacher hardly helps here: there are labels enough. And one seed proves little. So: six seeds, a student of one hidden layer, and only 50 digits to learn from, each either with its label or with the teacher's scores. **Predict** which half of the students is better.
 
 # %%
 train, test = (load_digits("digits", part).to(device) for part in ("train", "test"))

@@ -1,13 +1,22 @@
 """Draws are reproducible, comparisons strict, and no variant lets a mistake pass."""
 
+import contextlib
+import dataclasses
+import gettext
 import importlib
 import pkgutil
+import sys
 from itertools import combinations
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
 
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 
 import bigmodel_lib.exercises
+from bigmodel_lib import language
 from bigmodel_lib.exercises.task import (
     AnswerError,
     CodeTask,
@@ -54,11 +63,23 @@ guess = Prediction(
 )
 
 
+def test_a_notebook_shows_the_hint_without_a_traceback(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    shell = InteractiveShell()
+    shell.user_ns |= {"area": area, "wrong": sum(area.numbers("Ada"))}
+    shell.run_cell('area.check(wrong, "Ada")')
+    assert capsys.readouterr().out.strip() == "✗ area: this adds"
+    shell.run_cell("raise ValueError('any other')")
+    assert "Traceback" in capsys.readouterr().out
+
+
 def test_numbers_depend_on_name_task_and_variant_alone():
     assert area.numbers("Ada") == area.numbers(" ada ")
     draws = {random_for(*key).random() for key in [("a", "t", 0), ("b", "t", 0), ("a", "u", 0)]}
     assert len(draws | {random_for("a", "t", 1).random()}) == 4
     assert torch.equal(double.numbers("Ada")[0], double.numbers("ada")[0])
+    assert not torch.equal(double.numbers("Ada")[0], double.numbers("Bob")[0])
+    assert area.numbers("ａｄａ") == area.numbers("ada")  # as a Chinese keyboard may write it
 
 
 @pytest.mark.parametrize("name", ["", "  ", None])
@@ -73,6 +94,14 @@ def test_a_function_that_returns_a_stored_result_passes_the_visible_check_alone(
     with pytest.raises(AnswerError, match="not right yet"):
         double.grade(lambda _: 2 * x, "ada")
     double.grade(lambda x: x + x, "ada")
+
+
+def test_code_is_graded_on_three_draws_that_the_student_has_not_seen():
+    drawn = []
+    double.grade(lambda x: drawn.append(x) or 2 * x, "ada")
+    assert len(drawn) == 3
+    for one, other in combinations([*drawn, *double.numbers("ada")], 2):
+        assert not torch.equal(one, other)
 
 
 def test_a_function_cannot_reach_the_right_answer_through_its_arguments():
@@ -125,7 +154,15 @@ def test_a_wrong_number_is_told_only_if_it_is_a_known_mistake():
         area.grade(a * b + 5, "ada")
     with pytest.raises(AnswerError, match="this adds"):
         area.check(a + b, "ada")
+    with pytest.raises(AnswerError, match="this adds"):
+        area.grade(a + b, "ada")
     area.grade(torch.tensor([a * b]), "ada")
+
+
+def test_a_right_number_is_right_even_where_a_mistake_gives_the_same():
+    lucky = Mistake("luck", "this is luck", "expected", lambda a, b: b * a)
+    a, b = area.numbers("ada")
+    dataclasses.replace(area, mistakes=(lucky,)).grade(a * b, "ada")
 
 
 def test_a_prediction_is_noted_first_and_judged_later(capsys):
@@ -135,15 +172,92 @@ def test_a_prediction_is_noted_first_and_judged_later(capsys):
         guess.grade("down", "ada")
     with pytest.raises(AnswerError, match="came out otherwise"):
         guess.grade("stay", "ada")
-    with pytest.raises(AnswerError, match="choose one of up, down, stay"):
-        guess.check(None, "ada")
+    for look in (guess.check, guess.grade):
+        for answer in (None, ..., "left"):
+            with pytest.raises(AnswerError, match="choose one of up, down, stay"):
+                look(answer, "ada")
     guess.grade("up", "ada")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A language in which each text stands in «»; collects what was asked for."""
+
+    class Catalogue(gettext.NullTranslations):
+        texts: ClassVar[list[str]] = []
+
+        def gettext(self, text):
+            self.texts.append(text)
+            return f"«{text}»"
+
+    monkeypatch.setattr(language, "_catalogue", Catalogue)
+    Catalogue.texts.clear()
+    return Catalogue.texts
+
+
+SHOWN = [
+    (double, None),
+    (double, lambda x: None),
+    (double, lambda x: x.sum()),
+    (double, lambda x: x**2),
+    (double, lambda x: 2 * x + 1),
+    (area, None),
+    (area, "numbers"),
+    (area, 10**6),
+    (dataclasses.replace(area, unit=""), None),
+    (dataclasses.replace(area, unit=""), 10**6),
+    (guess, None),
+    (guess, "down"),
+    (guess, "stay"),
+]
+
+
+@pytest.mark.parametrize(("task", "answer"), SHOWN)
+def test_all_that_a_refusal_says_is_in_the_readers_language(asked, task, answer):
+    with pytest.raises(AnswerError) as refused:
+        task.grade(sum(task.numbers("ada")) if answer == "numbers" else answer, "ada")
+    title, _, said = str(refused.value).partition(": ")
+    assert title == f"«{task.name}»"
+    assert said.startswith("«")
+    assert said.endswith("»")
+    assert "" not in asked, "a catalogue has its header there"
+
+
+@pytest.mark.parametrize(("task", "answer"), [(double, lambda x: 2 * x), (area, 7), (guess, "up")])
+def test_all_that_a_check_says_is_in_the_readers_language(asked, task, answer, capsys):
+    task.check(answer, "ada")
+    assert capsys.readouterr().out.startswith(f"✓ «{task.name}»: «")
+
+
+def test_a_task_tells_all_words_of_its_own_that_it_shows(asked, capsys):
+    for task, answer in SHOWN:
+        with contextlib.suppress(AnswerError):
+            task.grade(sum(task.numbers("ada")) if answer == "numbers" else answer, "ada")
+    own = {text for task in (double, area, guess) for text in task.words()}
+    in_the_source = Path(sys.modules[CodeTask.__module__].__file__).read_text(encoding="utf-8")
+    assert {text for text in asked if f'_("{text}")' not in in_the_source} <= own
+    assert {"area", "this adds", "m²"} <= set(area.words())
+    assert {"guess", "it does not fall", "it rises"} <= set(guess.words())
+
+
+@pytest.mark.parametrize("task", ALL)
+def test_words_for_a_catalogue_are_there_and_not_empty(task):
+    assert set(task.words()) >= {task.name, *(mistake.hint for mistake in task.mistakes)}
+    assert all(task.words())
 
 
 def test_same_wants_the_shape_and_the_tolerance():
     assert same(as_numbers(1.009), as_numbers(1.0), 0.01)
     assert not same(as_numbers(1.02), as_numbers(1.0), 0.01)
     assert not same(as_numbers([1.0]), as_numbers(1.0), 0.01)
+    assert same(as_numbers(1e-9), as_numbers(0.0), 0.01)  # what rounding leaves of a zero
+    assert not same(as_numbers(1e-3), as_numbers(0.0), 0.01)
+
+
+def test_tasks_of_every_kind_are_found_by_their_names():
+    chapter = ModuleType("chapter")
+    vars(chapter).update(double=double, area=area, guess=guess, seven=7, Mistake=Mistake)
+    assert tasks(chapter) == {"double": double, "area": area, "guess": guess}
 
 
 def outcome(task, function, values):

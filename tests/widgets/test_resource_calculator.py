@@ -5,7 +5,7 @@ import pytest
 from bigmodel_lib.costs import DEVICES, PUBLISHED
 from bigmodel_lib.widgets import ResourceCalculator
 from bigmodel_lib.widgets.base import RefusedError
-from bigmodel_lib.widgets.resource_calculator import NAMES, OWN
+from bigmodel_lib.widgets.resource_calculator import NAMES, OWN, STEPS
 from bigmodel_lib.widgets.resource_calculator_picture import ROWS
 from tests.driving import drive, settle, values_of
 
@@ -38,6 +38,21 @@ def test_size_and_devices_over_their_range_are_refused_where_they_do_not_fit(nam
     assert answers == {True, False}
 
 
+def test_what_fills_the_devices_to_the_byte_fits_and_a_refusal_says_how_many_would_do():
+    calculator = ResourceCalculator(N=5e9, n=1, device="A100")  # 16 bytes each of 80 GB
+    calculator.run()
+    calculator.controls["N"].value = 1e10
+    with pytest.raises(RefusedError, match=r"1 × A100 hold 80 GB, .* 160 GB: needs 2 at least"):
+        calculator.run()
+
+
+def test_a_readers_own_training_is_called_so_and_a_published_one_by_its_name(calculator):
+    assert calculator.controls["preset"].value == OWN
+    name, published = next(iter(PUBLISHED.items()))
+    same = {key: getattr(published.training, key) for key in NAMES}
+    assert ResourceCalculator(**same).controls["preset"].value == name
+
+
 def test_every_control_is_driven_by_some_test(calculator):
     assert set(calculator.controls) == set(CONTROLS)
 
@@ -50,10 +65,35 @@ def test_a_published_run_is_met_within_its_tolerance_and_says_so(calculator, nam
     assert "published figures met within" in summary
     worst = float(summary.split("met within ")[1].split("%")[0]) / 100
     assert worst <= PUBLISHED[name].tolerance + 5e-4
-    calculator.controls["grid"].value += 0.1
+    calculator.controls["grid"].value += STEPS["grid"]
     settle(calculator)
     assert calculator.controls["preset"].value == OWN
     assert "published" not in calculator.summary.value
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_page_that_reports_the_nearest_steps_leaves_a_published_run_as_it_is(calculator, name):
+    calculator.controls["preset"].value = name
+    calculator.run()
+    before = calculator.summary.value
+    for control in STEPS:
+        slider = calculator.controls[control]
+        slider.value = slider.min + slider.step * round((slider.value - slider.min) / slider.step)
+        settle(calculator)
+    assert calculator.controls["preset"].value == name
+    assert calculator.summary.value == before
+
+
+def test_the_sliders_of_sizes_offer_the_published_ones_and_the_readers(calculator):
+    for published in PUBLISHED.values():
+        for name in ("N", "D", "n"):
+            assert (
+                getattr(published.training, name)
+                in dict(calculator.controls[name].options).values()
+            )
+    assert ResourceCalculator(N=7e9, n=64).controls["N"].value == 7e9
+    with pytest.raises(ValueError, match=r"need a number from 1e6 to 1e13, got 1e\+14"):
+        ResourceCalculator(N=1e14, n=64)
 
 
 def test_a_device_brings_its_watts_and_its_source(calculator):
