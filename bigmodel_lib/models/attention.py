@@ -239,32 +239,50 @@ class KeyValueCache:
     Without it, generating T tokens computes each key and value T times -- Pope et al. 2022,
     section 2, arXiv:2211.05102.
 
-    Attributes:
-        k, v: keys and values (B, K, S, d) of one layer, keys turned by their positions where
-            those are rotary; None before the first token.
+    Args:
+        room: tokens that there is room for from the start, so that a token more is written
+            beside the others and none of them moves. That is for writing, not for training: a
+            gradient cannot flow back through a place that was written to again. 0 holds what
+            there is and no more, but copies all of it for each further token.
     """
 
-    def __init__(self):
-        self.k: Tensor | None = None
-        self.v: Tensor | None = None
+    def __init__(self, room: int = 0):
+        if room < 0:
+            raise ValueError(f"need room for at least 0 tokens, got {room}")
+        self.room, self.length = room, 0
+        self._k: Tensor | None = None
+        self._v: Tensor | None = None
 
     @property
-    def length(self) -> int:
-        """Tokens S that it holds."""
-        return 0 if self.k is None else self.k.shape[-2]
+    def k(self) -> Tensor | None:
+        """Keys (B, K, S, d) of one layer, turned by their positions where those are rotary."""
+        return None if self._k is None else self._k[..., : self.length, :]
+
+    @property
+    def v(self) -> Tensor | None:
+        """Values (B, K, S, d) of one layer; None, as k, before the first token."""
+        return None if self._v is None else self._v[..., : self.length, :]
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it holds."""
-        return 0 if self.k is None else self.k.nbytes + self.v.nbytes
+        """Bytes of the tokens that it holds, without what is only room."""
+        return 0 if self._k is None else self.k.nbytes + self.v.nbytes
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Add those of T further tokens (B, K, T, d); returns all, (B, K, S + T, d)."""
-        # A copy at each token moves as many bytes as attention then reads. It is one at the
-        # first token, too: k and v are views there, which would keep the queries alive.
-        self.k = torch.cat([k] if self.k is None else [self.k, k], dim=-2)
-        self.v = torch.cat([v] if self.v is None else [self.v, v], dim=-2)
+        self._k, self._v = self._with(self._k, k), self._with(self._v, v)
+        self.length += k.shape[-2]
         return self.k, self.v
+
+    def _with(self, held: Tensor | None, new: Tensor) -> Tensor:
+        start, end = self.length, self.length + new.shape[-2]
+        if end > self.room:
+            # A copy at the first token, too: k and v are views there, which keep the queries alive.
+            return torch.cat([new] if held is None else [held[..., :start, :], new], dim=-2)
+        if held is None:
+            held = new.new_empty(*new.shape[:-2], self.room, new.shape[-1])
+        held[..., start:end, :] = new
+        return held
 
     def cut(self, length: int) -> None:
         """Forget all tokens but the first so many: what follows them is to be written anew.
@@ -274,8 +292,7 @@ class KeyValueCache:
         """
         if not 0 <= length <= self.length:
             raise ValueError(f"need a length from 0 to {self.length}, got {length}")
-        if self.k is not None:
-            self.k, self.v = (x[..., :length, :] for x in (self.k, self.v))
+        self.length = length
 
 
 class MultiHeadAttention(nn.Module):
