@@ -19,8 +19,11 @@ PYTEST_ARGS ?=#   for pytest:          make unit PYTEST_ARGS='-k gan -x'
 JOBS ?= auto#     test processes:      make unit JOBS=1
 NAME ?=#          one notebook, model, assignment: make notebooks NAME=05_project
 ALL ?=#           all notebooks:       make notebooks ALL=1
+STUDENT ?=#       one student:         make grade STUDENT=student01
+AGAIN ?=#         graded ones, too:    make grade AGAIN=1
 FROM ?=#          the side that wins:  make notebooks FROM=text
 CELL_TIMEOUT ?= 300
+PROXY := configurable-http-proxy@5.1.0
 
 # Threads that wait for work sleep instead of spinning. Spinning threads starve each other as
 # soon as anything else needs a core: a browser beside the kernel, a second notebook.
@@ -33,7 +36,7 @@ CODE := $(wildcard bigmodel_lib tools tests benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup lab test lint unit nbval browser format notebooks models assignments bench owner clean
+.PHONY: help setup proxy lab test lint unit nbval browser format notebooks models assignments grade classroom bench owner clean
 
 help: ## list the targets
 	@echo "make TARGET"
@@ -46,6 +49,9 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --constraint $(CONSTRAINTS) $(PIP_ARGS) --editable '.[lab,dev]'
 	@touch $@
+
+proxy: $(STAMP) ## add a JupyterHub's proxy to .venv, with npm (classroom/README.md)
+	npm install --global --no-fund --no-audit --prefix $(VENV) $(PROXY)
 
 lab: $(STAMP) ## open JupyterLab on the start page (ARGS= passes options on)
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/$(START) $(ARGS)
@@ -80,6 +86,13 @@ models: $(STAMP) ## train the cached models anew: minutes each (NAME=)
 assignments: $(STAMP) ## build them in build/course, for teachers and students (NAME=)
 	$(PY) tools/teaching.py
 	$(PY) tools/assignments.py $(NAME)
+
+grade: $(STAMP) ## grade what was submitted to build/course (NAME= STUDENT= AGAIN=1 ARGS=)
+	$(PY) tools/grading.py $(if $(NAME),--assignment $(NAME)) $(if $(STUDENT),--only $(STUDENT)) \
+		$(if $(AGAIN),--again) $(ARGS)
+
+classroom: $(STAMP) ## a course with a demonstration class, in JupyterLab (ARGS=--new: afresh)
+	@$(PY) tools/classroom.py $(ARGS)
 
 bench: $(BENCH_STAMP) ## run every benchmark, beside the peers in .venv-bench (ARGS=)
 	@for file in benchmarks/*.py; do \

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import warnings
 from pathlib import Path
 
 import jupytext
@@ -58,6 +59,9 @@ def grader(course: Path):
     except ImportError as error:
         raise Stop(f"needs nbgrader, from the extra classroom: {error}") from error
     from traitlets.config import PyFileConfigLoader
+
+    # nbgrader's own way to add a submission; SQLAlchemy 2 finds fault with it at length.
+    warnings.filterwarnings("ignore", message=".* not in session", module=r"nbgrader\.api")
 
     # nbgrader calls alembic by its name, which a .venv that is not activated does not offer.
     beside = sysconfig.get_path("scripts")

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,6 +203,18 @@ def is_executed(notebook: NotebookNode) -> bool:
     return notebook.metadata.get("bigmodel", {}).get("executed") == code_hash(notebook)
 
 
+def memory_of(processes: Iterable[psutil.Process]) -> int:
+    """Bytes that processes hold; what several share counts once, where the system can tell."""
+    total = 0
+    for process in processes:
+        try:
+            memory = process.memory_full_info()
+            total += getattr(memory, "pss", memory.rss)
+        except psutil.Error:  # it ended meanwhile
+            continue
+    return total
+
+
 class PeakMemory(threading.Thread):
     """Samples the memory (bytes) of this process's children: the kernel, and what it started.
 
@@ -217,14 +230,7 @@ class PeakMemory(threading.Thread):
             self.peak = max(self.peak, self.held())
 
     def held(self) -> int:
-        total = 0
-        for child in psutil.Process().children(recursive=True):
-            try:
-                memory = child.memory_full_info()
-                total += getattr(memory, "pss", memory.rss)
-            except psutil.Error:  # it ended meanwhile
-                continue
-        return total
+        return memory_of(psutil.Process().children(recursive=True))
 
     def __enter__(self) -> "PeakMemory":
         self.start()

@@ -2,13 +2,16 @@
 
 Nothing here stores a solution. A task draws its numbers from the student's name, computes the
 right answer from them, and what each catalogued mistake would give, and compares.
+
+Names, hints, units and options are English here and pass through `language` when they are shown;
+`words` has all of a task's for a catalogue.
 """
 
 import copy
 import hashlib
 import numbers
 import random
-import unicodedata
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -17,11 +20,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bigmodel_lib.exercises.names import known_as
+from bigmodel_lib.language import _
+
 HIDDEN_DRAWS = (1, 2, 3)  # draw 0 is what the student sees
 
 
 class AnswerError(AssertionError):
     """An answer that is not right yet; the text says what to think of."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows, lines: the hint alone. IPython asks for it by this name."""
+        return textwrap.wrap(f"✗ {self}", 88)
 
 
 @dataclass(frozen=True)
@@ -79,8 +89,15 @@ class Task:
         raise NotImplementedError
 
     def refuse(self, hint: str) -> None:
-        """Say why the answer does not count."""
-        raise AnswerError(f"{self.name}: {hint}")
+        """Say why the answer does not count; the hint is in the reader's language already."""
+        raise AnswerError(f"{_(self.name)}: {hint}")
+
+    def words(self) -> list[str]:
+        """What a reader may see of this task, in English: the keys of a catalogue."""
+        return [self.name, *(mistake.hint for mistake in self.mistakes)]
+
+    def _accept(self, said: str) -> None:
+        print(f"✓ {_(self.name)}: {said}")
 
 
 @dataclass(frozen=True)
@@ -102,7 +119,7 @@ class CodeTask(Task):
     def check(self, answer: Any, student: str) -> None:
         """Compare on the student's own numbers."""
         self._compare(answer, self.numbers(student))
-        print(f"✓ {self.name}: right on your own numbers")
+        self._accept(_("right on your own numbers"))
 
     def grade(self, answer: Any, student: str) -> None:
         """Compare on numbers that the student has not seen."""
@@ -115,15 +132,15 @@ class CodeTask(Task):
 
     def _compare(self, answer: Any, values: tuple) -> None:
         if not callable(answer):
-            self.refuse(f"need a function, got {_short(answer)}")
+            self.refuse(_("need a function, got {given}").format(given=_short(answer)))
         given, wanted = self.measured(answer, values), self.measured(self.right, values)
         if given is None:
-            self.refuse("the function returns no numbers. Is it written, and does it return?")
+            self.refuse(_("the function returns no numbers. Is it written, and does it return?"))
         if same(given, wanted, self.tolerance):
             return
         for mistake in self.mistakes:
             if same(given, self.measured(mistake.answer, values), self.tolerance):
-                self.refuse(mistake.hint)
+                self.refuse(_(mistake.hint))
         self.refuse(_difference(given, wanted))
 
 
@@ -148,21 +165,30 @@ class NumberTask(Task):
         if not same(given, as_numbers(self.right(*values)), self.tolerance):
             for mistake in self.mistakes:
                 if same(given, as_numbers(mistake.answer(*values)), self.tolerance):
-                    self.refuse(mistake.hint)
-        print(f"✓ {self.name}: a number, and no known mistake")
+                    self.refuse(_(mistake.hint))
+        self._accept(_("a number, and no known mistake"))
 
     def grade(self, answer: Any, student: str) -> None:
         """Is it the right one?"""
         self.check(answer, student)
         if not same(self._number(answer), as_numbers(self.right(*self.numbers(student))),
                     self.tolerance):  # fmt: skip
-            self.refuse(f"{_short(answer)} {self.unit}".rstrip() + " is not the answer")
+            given = f"{_short(answer)} {self._unit()}".rstrip()
+            self.refuse(_("{given} is not the answer").format(given=given))
+
+    def words(self) -> list[str]:
+        """The unit, too."""
+        return [*super().words(), *([self.unit] if self.unit else [])]
+
+    def _unit(self) -> str:
+        return _(self.unit) if self.unit else ""  # gettext has its header under ""
 
     def _number(self, answer: Any) -> Tensor:
         given = as_numbers(answer)
         if given is None or given.numel() != 1:
-            self.refuse(f"need one number{' of ' + self.unit if self.unit else ''}, "
-                        f"got {_short(answer)}")  # fmt: skip
+            asked = _("need one number of {unit}, got {given}") if self.unit else (
+                _("need one number, got {given}"))  # fmt: skip
+            self.refuse(asked.format(unit=self._unit(), given=_short(answer)))
         return given.reshape(())
 
 
@@ -181,9 +207,10 @@ class Prediction(Task):
     def check(self, answer: Any, student: str) -> None:
         """Is it one of the options?"""
         if answer not in self.options:
-            self.refuse(f"choose one of {', '.join(self.options)}, as a string; "
-                        f"got {_short(answer)}")  # fmt: skip
-        print(f"✓ {self.name}: you predict that {self.options[answer]}. Now run it.")
+            asked = _("choose one of {options}, as a string; got {given}")
+            self.refuse(asked.format(options=", ".join(self.options), given=_short(answer)))
+        said = _("you predict that {option}. Now run it.")
+        self._accept(said.format(option=_(self.options[answer])))
 
     def grade(self, answer: Any, student: str) -> None:
         """Did it come true?"""
@@ -193,8 +220,12 @@ class Prediction(Task):
             return
         for mistake in self.mistakes:
             if answer == mistake.answer(*values):
-                self.refuse(mistake.hint)
-        self.refuse("it came out otherwise")
+                self.refuse(_(mistake.hint))
+        self.refuse(_("it came out otherwise"))
+
+    def words(self) -> list[str]:
+        """The options, too."""
+        return [*super().words(), *self.options.values()]
 
 
 def tasks(module: ModuleType) -> dict[str, Task]:
@@ -208,8 +239,7 @@ def random_for(student: str, task: str, variant: int) -> random.Random:
     Raises:
         ValueError: no student's name.
     """
-    name = unicodedata.normalize("NFKC", student).strip().casefold() if student else ""
-    if not name:
+    if not (name := known_as(student)):
         raise ValueError(f"need the student's name or number, got {student!r}")
     key = hashlib.sha256(f"{name}\0{task}\0{variant}".encode()).digest()
     return random.Random(int.from_bytes(key))
@@ -242,10 +272,12 @@ def same(given: Tensor, wanted: Tensor, tolerance: float) -> bool:
 
 def _difference(given: Tensor, wanted: Tensor) -> str:
     if given.shape != wanted.shape:
-        return f"need a result of shape {tuple(wanted.shape)}, got {tuple(given.shape)}"
+        told = _("need a result of shape {wanted}, got {given}")
+        return told.format(wanted=tuple(wanted.shape), given=tuple(given.shape))
     gap = (given - wanted).abs().max().item()
-    return f"not right yet, by up to {gap:.3g}, and it is none of the known mistakes"
+    told = _("not right yet, by up to {gap:.3g}, and it is none of the known mistakes")
+    return told.format(gap=gap)
 
 
 def _short(answer: Any) -> str:
-    return "nothing yet" if answer is None or answer is ... else repr(answer)[:60]
+    return _("nothing yet") if answer is None or answer is ... else repr(answer)[:60]

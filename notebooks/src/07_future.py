@@ -905,6 +905,8 @@ for seed in range(1, 61):
     better["Clark-West"].append(row["Clark-West p"] < 0.05)
 for name, found in better.items():
     claim(f"share of 60 markets where {name} prefers the AR at 5 %", np.mean(found), high=0.12)
+rarer = np.mean(better["Clark-West"]) - np.mean(better["DM"])
+claim("by how much rarer with DM than with Clark-West", rarer, low=0.0)
 
 # %% [markdown]
 # About as often as promised, DM less often still, as it leaves the price of fitting in. So **no model beats the walk** in this market; who tries enough models on one history will find one that seems to.
@@ -1797,12 +1799,13 @@ claim("selectivity of the last layer", found["trained", 2][0] - found["trained",
 # The property *is* built by training: without layers the probe knows what the table knows, and with each layer more. But look at the control: meaningless labels are read almost without error, from all states. The few dozen words fit into a state of 64 numbers, so such a probe can learn any label of a word by heart, and selectivity can't tell anything here. It needs **more words than width**.
 
 # %% [markdown]
-# Chapter 6's GPT has 1,024 tokens and a width of 160. The property: does a token stand in an **indented** line, as examples and lists do? The spaces at the line's beginning tell, and they may be long past.
+# Now chapter 6's GPT. The property: does a token stand in an **indented** line, as examples and lists do? The spaces at the line's beginning tell, and they may be long past.
 #
 # **Predict:** what will the probe make of the control task, with more words than the state has numbers?
 
 # %%
 gpt, facts = LanguageGPT().load()
+print(f"{gpt.config.V:,} tokens, width {gpt.config.D}")
 encoding = BytePairEncoding(facts.vocabulary)
 ids = torch.tensor(encoding.encode(split_paragraphs(language_reference())[1]))[: 51 * 256]
 line, indented = b"", []
@@ -2426,7 +2429,7 @@ claim("2 bits: accuracy lost", right(cnn) - by_bits[0], low=0.05)
 
 
 # %% [markdown]
-# **Pruning** sets the smallest weights to 0 (Han et al. 2015): the same share in each layer, or, **globally**, the smallest of the whole network. Then one may train what is left a little more, with the zeros kept at 0. **Predict:** how many of the CNN's 64,000 numbers can go?
+# **Pruning** sets the smallest weights to 0 (Han et al. 2015): the same share in each layer, or, **globally**, the smallest of the whole network. Then one may train what is left a little more, with the zeros kept at 0. **Predict:** how many of the CNN's numbers can go?
 
 # %%
 def pruned(share: float, steps: int = 0, globally: bool = True):

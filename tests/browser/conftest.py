@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -49,27 +50,39 @@ def home(tmp_path_factory):
 def jupyter(home):
     """Address of a JupyterLab on 127.0.0.1 that serves that folder."""
     token = secrets.token_hex(16)
+    command = [
+        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
+        *("--ip=127.0.0.1", "--port=0", f"--IdentityProvider.token={token}"),
+        f"--ServerApp.root_dir={home}",
+    ]
     runtime = home / "runtime"
-    log = (home / "log").open("w")
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
-            *("--ip=127.0.0.1", "--port=0", f"--IdentityProvider.token={token}"),
-            f"--ServerApp.root_dir={home}",
-        ],
-        env=os.environ
-        | {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(home / "config")},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        yield f"{_address(process, runtime, home / 'log')}lab/tree/{{path}}?reset&token={token}"
-    finally:
-        _stop(process)
-        log.close()
+    own = {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(home / "config")}
+    with serving(command, runtime, home / "log", own) as address:
+        yield f"{address}lab/tree/{{path}}?reset&token={token}"
 
 
-def _address(process, runtime: Path, log: Path, patience: float = 60.0) -> str:
+@contextmanager
+def serving(command, runtime: Path, log: Path, own: dict[str, str], patience: float = 60.0):
+    """Run what starts a Jupyter server; its address, without a token, as soon as it listens.
+
+    Args:
+        command: that is run.
+        runtime: the folder where the server will tell its address.
+        log: a file for what it says.
+        own: its environment variables, besides those that are set.
+        patience: in seconds.
+    """
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, env=os.environ | own, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
+        )
+        try:
+            yield _address(process, runtime, log, patience)
+        finally:
+            _stop(process)
+
+
+def _address(process, runtime: Path, log: Path, patience: float) -> str:
     end = time.monotonic() + patience
     while time.monotonic() < end and process.poll() is None:
         for file in runtime.glob("jpserver-*.json"):

@@ -1,13 +1,21 @@
 """Draws are reproducible, comparisons strict, and no variant lets a mistake pass."""
 
+import contextlib
+import dataclasses
+import gettext
 import importlib
 import pkgutil
+import sys
 from itertools import combinations
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 
 import bigmodel_lib.exercises
+from bigmodel_lib import language
 from bigmodel_lib.exercises.task import (
     AnswerError,
     CodeTask,
@@ -52,6 +60,16 @@ guess = Prediction(
     mistakes=(Mistake("down", "it does not fall", "expected", lambda n: "down"),),
     options={"up": "it rises", "down": "it falls", "stay": "it stays"},
 )
+
+
+def test_a_notebook_shows_the_hint_without_a_traceback(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    shell = InteractiveShell()
+    shell.user_ns |= {"area": area, "wrong": sum(area.numbers("Ada"))}
+    shell.run_cell('area.check(wrong, "Ada")')
+    assert capsys.readouterr().out.strip() == "✗ area: this adds"
+    shell.run_cell("raise ValueError('any other')")
+    assert "Traceback" in capsys.readouterr().out
 
 
 def test_numbers_depend_on_name_task_and_variant_alone():
@@ -138,6 +156,73 @@ def test_a_prediction_is_noted_first_and_judged_later(capsys):
     with pytest.raises(AnswerError, match="choose one of up, down, stay"):
         guess.check(None, "ada")
     guess.grade("up", "ada")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A language in which each text stands in «»; collects what was asked for."""
+
+    class Catalogue(gettext.NullTranslations):
+        texts: ClassVar[list[str]] = []
+
+        def gettext(self, text):
+            self.texts.append(text)
+            return f"«{text}»"
+
+    monkeypatch.setattr(language, "_catalogue", Catalogue)
+    Catalogue.texts.clear()
+    return Catalogue.texts
+
+
+SHOWN = [
+    (double, None),
+    (double, lambda x: None),
+    (double, lambda x: x.sum()),
+    (double, lambda x: x**2),
+    (double, lambda x: 2 * x + 1),
+    (area, None),
+    (area, "numbers"),
+    (area, 10**6),
+    (dataclasses.replace(area, unit=""), None),
+    (dataclasses.replace(area, unit=""), 10**6),
+    (guess, None),
+    (guess, "down"),
+    (guess, "stay"),
+]
+
+
+@pytest.mark.parametrize(("task", "answer"), SHOWN)
+def test_all_that_a_refusal_says_is_in_the_readers_language(asked, task, answer):
+    with pytest.raises(AnswerError) as refused:
+        task.grade(sum(task.numbers("ada")) if answer == "numbers" else answer, "ada")
+    title, _, said = str(refused.value).partition(": ")
+    assert title == f"«{task.name}»"
+    assert said.startswith("«")
+    assert said.endswith("»")
+    assert "" not in asked, "a catalogue has its header there"
+
+
+@pytest.mark.parametrize(("task", "answer"), [(double, lambda x: 2 * x), (area, 7), (guess, "up")])
+def test_all_that_a_check_says_is_in_the_readers_language(asked, task, answer, capsys):
+    task.check(answer, "ada")
+    assert capsys.readouterr().out.startswith(f"✓ «{task.name}»: «")
+
+
+def test_a_task_tells_all_words_of_its_own_that_it_shows(asked, capsys):
+    for task, answer in SHOWN:
+        with contextlib.suppress(AnswerError):
+            task.grade(sum(task.numbers("ada")) if answer == "numbers" else answer, "ada")
+    own = {text for task in (double, area, guess) for text in task.words()}
+    in_the_source = Path(sys.modules[CodeTask.__module__].__file__).read_text(encoding="utf-8")
+    assert {text for text in asked if f'_("{text}")' not in in_the_source} <= own
+    assert {"area", "this adds", "m²"} <= set(area.words())
+    assert {"guess", "it does not fall", "it rises"} <= set(guess.words())
+
+
+@pytest.mark.parametrize("task", ALL)
+def test_words_for_a_catalogue_are_there_and_not_empty(task):
+    assert set(task.words()) >= {task.name, *(mistake.hint for mistake in task.mistakes)}
+    assert all(task.words())
 
 
 def test_same_wants_the_shape_and_the_tolerance():

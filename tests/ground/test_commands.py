@@ -60,7 +60,7 @@ def test_callers_call_targets_that_exist(path):
 
 def test_ci_sets_up_and_tests():
     run = ROOT / ".ci" / "run"
-    assert called(run.read_text(encoding="utf-8")) == {"setup", "test"}
+    assert called(run.read_text(encoding="utf-8")) == {"setup", "proxy", "test"}
     assert os.access(run, os.X_OK)
     assert subprocess.run(["bash", "-n", str(run)], check=False).returncode == 0
 
@@ -172,7 +172,11 @@ def test_without_a_chromium_browser_tests_are_skipped_but_fail_in_ci(ci, status,
     assert said in result.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "LICENSE-TEXT.md"])
+GUIDES = ["README.md", "CONTRIBUTING.md", "LICENSE-TEXT.md", "TEACHING.md", "classroom/README.md"]
+
+
+@pytest.mark.parametrize("name", GUIDES)
 def test_links_inside_the_repository_lead_somewhere(name):
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / name).read_text(encoding="utf-8"))
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    page = ROOT / name
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
