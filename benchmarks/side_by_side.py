@@ -39,7 +39,7 @@ def alternate(
         candidates: name → what to time.
         seconds: for all rounds together, about.
         device: whose work is waited for.
-        clock: one of `CLOCKS`.
+        clock: one of `CLOCKS`; with one thread, CPU time is what a quiet machine would need.
 
     Returns:
         name → seconds per call, one number a round.
