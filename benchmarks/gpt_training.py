@@ -12,7 +12,7 @@ of the same kind: once with the class and AdamW as they come, once with the exac
 one kernel, and the fused AdamW, as ours has. Precision, threads and dropout (none) are the same.
 
 The row "products alone" takes nothing but the matrix products of the linear maps in such a step.
-No implementation in this precision can be faster, so ours over it says how much is left to gain.
+With PyTorch's products in this precision nothing can be faster: it says how much is left to gain.
 """
 
 import argparse
