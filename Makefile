@@ -5,10 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
+BENCH := .venv-bench
+BENCH_PY := $(BENCH)/bin/python
+BENCH_STAMP := $(BENCH)/.ready
+BENCH_RUN := mkdir -p build/bench && $(BENCH_PY)
 CONSTRAINTS ?= constraints.txt
 
 # Options that a call may set
 ARGS ?=#          for JupyterLab:      make lab ARGS=--no-browser
+#                 for benchmarks:      make bench-attention ARGS='--device cuda'
 PIP_ARGS ?=#      for pip:             make setup PIP_ARGS='--extra-index-url …'
 PYTEST_ARGS ?=#   for pytest:          make unit PYTEST_ARGS='-k gan -x'
 JOBS ?= auto#     test processes:      make unit JOBS=1
@@ -24,6 +29,8 @@ PROXY := configurable-http-proxy@5.1.0
 # soon as anything else needs a core: a browser beside the kernel, a second notebook.
 export OMP_WAIT_POLICY ?= passive
 
+CHECK_PYTHON = @$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "this needs Python 3.11 or later, and $(PYTHON) is %d.%d; try: make setup PYTHON=python3.11" % v[:2])'
+
 START := notebooks/index.ipynb
 CODE := $(wildcard bigmodel_lib tools tests benchmarks)
 
@@ -38,7 +45,7 @@ help: ## list the targets
 setup: $(STAMP) ## make .venv from constraints.txt (again only when that changed)
 
 $(STAMP): pyproject.toml $(CONSTRAINTS)
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "this needs Python 3.11 or later, and $(PYTHON) is %d.%d; try: make setup PYTHON=python3.11" % v[:2])'
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --constraint $(CONSTRAINTS) $(PIP_ARGS) --editable '.[lab,dev]'
 	@touch $@
@@ -87,16 +94,26 @@ grade: $(STAMP) ## grade what was submitted to build/course (NAME= STUDENT= AGAI
 classroom: $(STAMP) ## a course with a demonstration class, in JupyterLab (ARGS=--new: afresh)
 	@$(PY) tools/classroom.py $(ARGS)
 
-bench: $(STAMP) ## run every benchmark
-	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+bench: $(BENCH_STAMP) ## run every benchmark, beside the peers in .venv-bench (ARGS=)
+	@for file in benchmarks/*.py; do \
+		echo "== $$file"; $(BENCH_RUN) "$$file" --json build/bench/$$(basename $$file .py).json $(ARGS) || exit 1; \
+	done
 
-bench-%: $(STAMP) ## run benchmarks/%.py
-	$(PY) benchmarks/$*.py
+bench-%: $(BENCH_STAMP) ## run benchmarks/%.py; its figures go to build/bench/%.json
+	$(BENCH_RUN) benchmarks/$*.py --json build/bench/$*.json $(ARGS)
+
+# The peers are heavy, and none of the library's business: they get an environment of their own.
+$(BENCH_STAMP): pyproject.toml $(CONSTRAINTS) $(wildcard benchmarks/*.txt)
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH_PY) -m pip install --constraint $(CONSTRAINTS) --constraint benchmarks/constraints.txt \
+		$(PIP_ARGS) --editable '.[lab,dev]' --requirement benchmarks/requirements.txt
+	@touch $@
 
 owner: ## rewrite all links to the repository: make owner OWNER=name
 	$(PYTHON) tools/owner.py "$(OWNER)"
 
-clean: ## remove caches and build products (.venv stays)
+clean: ## remove caches and build products (.venv and .venv-bench stay)
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
-	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	find . \( -path ./$(VENV) -o -path ./$(BENCH) \) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-type d -exec rm -rf {} +

@@ -10,15 +10,25 @@ import math
 import platform
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+# What a time is read from.  CPU time, of all threads together, is what is left to compare by on a
+# machine that others use as well; it is no measure of an accelerator.
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def alternate(
-    candidates: dict[str, Callable[[], object]], *, seconds: float, device: torch.device
+    candidates: dict[str, Callable[[], object]],
+    *,
+    seconds: float,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Time each candidate in turn, round after round.
 
@@ -28,26 +38,31 @@ def alternate(
     Args:
         candidates: name → what to time.
         seconds: for all rounds together, about.
+        device: whose work is waited for.
+        clock: one of `CLOCKS`; with one thread, CPU time is what a quiet machine would need.
 
     Returns:
         name → seconds per call, one number a round.
     """
-    calls = {name: math.ceil(0.02 / _turn(run, 2, device)) for name, run in candidates.items()}
+    first = {name: _turn(run, 2, device, clock) for name, run in candidates.items()}
+    calls = {name: math.ceil(0.02 / taken) for name, taken in first.items()}
     times = {name: [] for name in candidates}
     end = time.perf_counter() + seconds
     while len(next(iter(times.values()))) < 5 or time.perf_counter() < end:
         for name, run in candidates.items():
-            times[name].append(_turn(run, calls[name], device))
+            times[name].append(_turn(run, calls[name], device, clock))
     return times
 
 
-def _turn(run: Callable[[], object], calls: int, device: torch.device) -> float:
-    start = time.perf_counter()
+def _turn(
+    run: Callable[[], object], calls: int, device: torch.device, clock: Callable[[], float]
+) -> float:
+    start = clock()
     for _ in range(calls):
         run()
     if device.type != "cpu":
         torch.accelerator.synchronize(device)  # an accelerator's calls return before their work
-    return (time.perf_counter() - start) / calls
+    return (clock() - start) / calls
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
@@ -62,6 +77,15 @@ def peak_bytes(run: Callable[[], object]) -> int:
 
     Read from the profiler's record of every allocation, so it is exact, not sampled.
     """
+    peak = now = 0
+    for step in allocations(run):
+        now += step
+        peak = max(peak, now)
+    return peak
+
+
+def allocations(run: Callable[[], object]) -> list[int]:
+    """Bytes of each allocation of a tensor on the CPU while `run` runs, in order; < 0 frees."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         run()
@@ -74,11 +98,24 @@ def peak_bytes(run: Callable[[], object]) -> int:
         for e in events
         if e.get("name") == "[memory]" and e["args"]["Device Type"] == 0  # the CPU
     )
-    peak = now = 0
-    for _, step in steps:
-        now += step
-        peak = max(peak, now)
-    return peak
+    return [size for _, size in steps]
+
+
+def operators(run: Callable[[], object]) -> Counter:
+    """How often `run` calls each operator of PyTorch, forward and backward, on the CPU.
+
+    It does not depend on the clock: what a small model costs is mostly how many calls it makes.
+    """
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+            found[operator.overloadpacket._qualified_op_name] += 1
+            return operator(*args, **(kwargs or {}))
+
+    found = Counter()
+    with Count():
+        run()
+    return found
 
 
 def exponent(x: Sequence[float], y: Sequence[float]) -> float:
@@ -95,12 +132,26 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def parser(description: str) -> argparse.ArgumentParser:
+    """Takes `--json FILE` and `--device NAME`, which every benchmark does; add what yours needs."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    made.add_argument("--device", default="cpu", help="where to time, such as cuda (default cpu)")
+    return made
+
+
+def timing(parser: argparse.ArgumentParser, seconds: float) -> None:
+    """Add `--seconds`, `--clock` and `--threads`."""
+    parser.add_argument("--seconds", type=float, default=seconds, help="a comparison, about")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: on a busy machine")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: PyTorch's choice)")
+
+
 def arguments(description: str) -> argparse.Namespace:
-    """`--json FILE` and `--device NAME`, which every benchmark takes."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--device", default="cpu", help="where to time, such as cuda (default cpu)")
-    return parser.parse_args()
+    """What the command line says, of what every benchmark takes."""
+    return parser(description).parse_args()
 
 
 def save(file: Path | None, figures: dict[str, object]) -> None:

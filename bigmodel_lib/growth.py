@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,8 @@ def fit_growth(years, sizes, level: float = 0.95) -> Growth:
     slope, height = x @ y / (x @ x), y.mean()
     rest = y - height - slope * x
     variance = rest @ rest / (n - 2)
+    from scipy import special  # half a second, and plots and widgets import this module
+
     quantile = special.stdtrit(n - 2, (1 + level) / 2)  # of Student's t
     return Growth(
         slope=float(slope),

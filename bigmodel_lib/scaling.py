@@ -9,9 +9,9 @@ laws must not be compared; the best split of a budget may be.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy import special
 
 from bigmodel_lib.counting import approximate_training_flops
 
@@ -141,7 +141,7 @@ def interval(estimate: float, error: float, level: float = 0.8) -> tuple[float, 
         error: its standard error.
         level: 0.8 is what Hoffmann et al. and Besiroglu et al. report.
     """
-    reach = special.ndtri((1 + level) / 2) * error
+    reach = NormalDist().inv_cdf((1 + level) / 2) * error
     return estimate - reach, estimate + reach
 
 

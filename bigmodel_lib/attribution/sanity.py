@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 
@@ -56,6 +55,8 @@ def rank_correlation(a: Tensor, b: Tensor, where: Tensor | None = None) -> Tenso
 
 
 def _ranks(values: Tensor) -> Tensor:
+    from scipy.stats import rankdata  # a second to import, and DrawDigit needs none of it
+
     return torch.from_numpy(rankdata(values.cpu().numpy()))
 
 

@@ -19,7 +19,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy import signal
 
 from bigmodel_lib.data.sound_file import RATE
 
@@ -330,6 +329,8 @@ def _pulses(pitch: np.ndarray, random: np.random.Generator) -> np.ndarray:
     turns = np.cumsum(pitch) / RATE + random.uniform()
     t = (turns % 1) / 0.6
     slope = np.where(t < 1, t * (2 - 3 * t), 0.0)
+    from scipy import signal  # a second to import, and most readers of this module never speak
+
     return signal.lfilter([1 - DULL], [1, -DULL], slope)
 
 

@@ -131,6 +131,8 @@ def fused_attention(
         ValueError, TypeError: as `attention`.
     """
     _check(q, k, v, mask, bias)
+    if q.shape[-2] == 1:
+        causal = False  # the only query is the last token: it sees them all
     # The kernel's own causal mask needs no memory, but starts at the first key when S > T.
     in_kernel = causal and q.shape[-2] == k.shape[-2] and mask is None and bias is None
     if causal and not in_kernel:
@@ -239,32 +241,50 @@ class KeyValueCache:
     Without it, generating T tokens computes each key and value T times -- Pope et al. 2022,
     section 2, arXiv:2211.05102.
 
-    Attributes:
-        k, v: keys and values (B, K, S, d) of one layer, keys turned by their positions where
-            those are rotary; None before the first token.
+    Args:
+        room: tokens that there is room for from the start, so that a token more is written
+            beside the others and none of them moves. That is for writing, not for training: a
+            gradient cannot flow back through a place that was written to again. 0 holds what
+            there is and no more, but copies all of it for each further token.
     """
 
-    def __init__(self):
-        self.k: Tensor | None = None
-        self.v: Tensor | None = None
+    def __init__(self, room: int = 0):
+        if room < 0:
+            raise ValueError(f"need room for at least 0 tokens, got {room}")
+        self.room, self.length = room, 0
+        self._k: Tensor | None = None
+        self._v: Tensor | None = None
 
     @property
-    def length(self) -> int:
-        """Tokens S that it holds."""
-        return 0 if self.k is None else self.k.shape[-2]
+    def k(self) -> Tensor | None:
+        """Keys (B, K, S, d) of one layer, turned by their positions where those are rotary."""
+        return None if self._k is None else self._k[..., : self.length, :]
+
+    @property
+    def v(self) -> Tensor | None:
+        """Values (B, K, S, d) of one layer; None, as k, before the first token."""
+        return None if self._v is None else self._v[..., : self.length, :]
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it holds."""
-        return 0 if self.k is None else self.k.nbytes + self.v.nbytes
+        """Bytes of the tokens that it holds, without what is only room."""
+        return 0 if self._k is None else self.k.nbytes + self.v.nbytes
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Add those of T further tokens (B, K, T, d); returns all, (B, K, S + T, d)."""
-        # A copy at each token moves as many bytes as attention then reads. It is one at the
-        # first token, too: k and v are views there, which would keep the queries alive.
-        self.k = torch.cat([k] if self.k is None else [self.k, k], dim=-2)
-        self.v = torch.cat([v] if self.v is None else [self.v, v], dim=-2)
+        self._k, self._v = self._with(self._k, k), self._with(self._v, v)
+        self.length += k.shape[-2]
         return self.k, self.v
+
+    def _with(self, held: Tensor | None, new: Tensor) -> Tensor:
+        start, end = self.length, self.length + new.shape[-2]
+        if end > self.room:
+            # A copy at the first token, too: k and v are views there, which keep the queries alive.
+            return torch.cat([new] if held is None else [held[..., :start, :], new], dim=-2)
+        if held is None:
+            held = new.new_empty(*new.shape[:-2], self.room, new.shape[-1])
+        held[..., start:end, :] = new
+        return held
 
     def cut(self, length: int) -> None:
         """Forget all tokens but the first so many: what follows them is to be written anew.
@@ -274,8 +294,7 @@ class KeyValueCache:
         """
         if not 0 <= length <= self.length:
             raise ValueError(f"need a length from 0 to {self.length}, got {length}")
-        if self.k is not None:
-            self.k, self.v = (x[..., :length, :] for x in (self.k, self.v))
+        self.length = length
 
 
 class MultiHeadAttention(nn.Module):
@@ -371,17 +390,19 @@ class MultiHeadAttention(nn.Module):
 
     def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, H, T, d), keys and values (B, kv_heads, S, d)."""
-        wide = self.kv_heads * self.d
+        heads = [self.H, self.kv_heads, self.kv_heads]
         if context is None:
-            q, k, v = self.qkv(x).split([self.D, wide, wide], dim=-1)
-        else:
-            sizes = [self.D, 2 * wide]
-            weight_q, weight_kv = self.qkv.weight.split(sizes)
-            bias = self.qkv.bias
-            bias_q, bias_kv = (None, None) if bias is None else bias.split(sizes)
-            q = F.linear(x, weight_q, bias_q)
-            k, v = F.linear(context, weight_kv, bias_kv).chunk(2, dim=-1)
-        return tuple(y.unflatten(-1, (-1, self.d)).transpose(1, 2) for y in (q, k, v))
+            return self._split_heads(self.qkv(x)).split(heads, dim=1)
+        sizes = [self.D, 2 * self.kv_heads * self.d]
+        weight_q, weight_kv = self.qkv.weight.split(sizes)
+        bias = self.qkv.bias
+        bias_q, bias_kv = (None, None) if bias is None else bias.split(sizes)
+        q = self._split_heads(F.linear(x, weight_q, bias_q))
+        kv = self._split_heads(F.linear(context, weight_kv, bias_kv))
+        return q, *kv.split(heads[1:], dim=1)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], -1, self.d).transpose(1, 2)  # (B, T, H·d) → (B, H, T, d)
 
     def _check_context(
         self, x: Tensor, context: Tensor, causal: bool, cache: KeyValueCache | None

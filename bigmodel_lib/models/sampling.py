@@ -26,7 +26,7 @@ NextLogits = Callable[[Tensor], Tensor]
 
 def next_logits(model: GPT) -> NextLogits:
     """The next token's logits by a pass over all tokens, or the last T that the model takes."""
-    return lambda ids: model(ids[:, -model.config.T :])[:, -1]
+    return lambda ids: model(ids[:, -model.config.T :], last=True)[:, -1]
 
 
 def cached_next_logits(model: GPT) -> NextLogits:
@@ -35,16 +35,17 @@ def cached_next_logits(model: GPT) -> NextLogits:
     Then only the new tokens go through the model. Once the window of T tokens moves, every token
     has another position, so each call starts anew.
     """
-    cache, seen = model.empty_cache(), torch.empty(0, 0, dtype=torch.int64)
+    seen = torch.empty(0, 0, dtype=torch.int64)
+    cache = model.empty_cache(model.config.T)
 
     def logits(ids: Tensor) -> Tensor:
         nonlocal cache, seen
         ids = ids[:, -model.config.T :]
         known = seen.shape[1]
         if known >= ids.shape[1] or not torch.equal(ids[:, :known], seen):
-            cache, known = model.empty_cache(), 0
+            cache, known = model.empty_cache(model.config.T), 0
         seen = ids
-        return model(ids[:, known:], cache)[:, -1]
+        return model(ids[:, known:], cache, last=True)[:, -1]
 
     return logits
 
@@ -144,6 +145,8 @@ class Sampler:
 
     def __call__(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw a token for each row of logits (B, V): integers (B,)."""
+        if self.temperature == 0:
+            return logits.argmax(dim=-1)  # one is left: nothing to sort, and nothing to draw
         return torch.multinomial(self.probabilities(logits), 1, generator=generator)[:, 0]
 
 

@@ -182,19 +182,22 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(config.D)
         self._initialise()
 
-    def empty_cache(self) -> list[KeyValueCache]:
-        """One for each layer, for `forward` to fill."""
-        return [KeyValueCache() for _ in self.blocks]
+    def empty_cache(self, room: int = 0) -> list[KeyValueCache]:
+        """One for each layer, for `forward` to fill; see `KeyValueCache` for the room."""
+        return [KeyValueCache(room) for _ in self.blocks]
 
-    def forward(self, ids: Tensor, cache: list[KeyValueCache] | None = None) -> Tensor:
+    def forward(
+        self, ids: Tensor, cache: list[KeyValueCache] | None = None, *, last: bool = False
+    ) -> Tensor:
         """Score each token of the vocabulary as the next one, at every position.
 
         Args:
             ids: integers (B, T), 0 … V - 1, T at most that of the config.
             cache: of the tokens before ids, which ids are added to; with them T counts.
+            last: score behind the last position only, which is all that writing on needs.
 
         Returns:
-            Logits (B, T, V); those at position t depend on ids 0 … t.
+            Logits (B, T, V), with last (B, 1, V); those at position t depend on ids 0 … t.
 
         Raises:
             TypeError: ids are not int32 or int64.
@@ -207,7 +210,11 @@ class GPT(nn.Module):
         for block, kept in zip(self.blocks, cache or [None] * len(self.blocks), strict=True):
             again = self.recompute and kept is None
             x = checkpoint(block, x, use_reentrant=False) if again else block(x, kept)
-        return F.linear(self.norm(x), self.tokens.weight)
+        return self.unembed(self.norm(x[:, -1:] if last else x))
+
+    def unembed(self, x: Tensor) -> Tensor:
+        """Features (B, T, D) to the logits of each token, (B, T, V)."""
+        return F.linear(x, self.tokens.weight)
 
     def _initialise(self) -> None:
         if self.norm.weight.is_meta:

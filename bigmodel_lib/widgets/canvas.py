@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+KEPT = 16  # layers of labels, of about 2 MB each
+
 
 class Canvas:
     """Turns a figure into PNG bytes, fast enough for live views.
@@ -31,7 +33,8 @@ class Canvas:
         self._agg = FigureCanvasAgg(self.figure)
         self._moving: list[Artist] = []
         self._seldom: list[Artist] = []
-        self._background = self._labelled = None
+        self._background = self._labelled = self._key = None
+        self._layers: dict[object, object] = {}
 
     def moving(self, *artists: Artist) -> None:
         """Name artists that change from frame to frame."""
@@ -50,6 +53,7 @@ class Canvas:
     def redraw(self) -> None:
         """Something else changed (limits, ticks): draw the background anew in the next frame."""
         self._background = self._labelled = None
+        self._layers.clear()
 
     def limit(self, ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
         """Set the limits of axes; only where they change does it cost a full drawing."""
@@ -57,9 +61,14 @@ class Canvas:
             ax.set(xlim=x, ylim=y)
             self.redraw()
 
-    def relabel(self) -> None:
-        """An artist named to `seldom` changed: draw that layer anew in the next frame."""
-        self._labelled = None
+    def relabel(self, key: object = None) -> None:
+        """An artist named to `seldom` changed: draw that layer anew in the next frame.
+
+        Args:
+            key: what the whole layer says, where that comes again: then it is kept and not
+                drawn a second time. Text is the slowest thing to draw.
+        """
+        self._key, self._labelled = key, self._layers.get(key)
 
     def png(self) -> bytes:
         """The picture as it is now."""
@@ -68,8 +77,16 @@ class Canvas:
             self._background = self._agg.copy_from_bbox(self.figure.bbox)
         if self._labelled is None:
             self._labelled = self._draw_on(self._background, self._seldom)
+            self._keep_layer()
         self._draw_on(self._labelled, self._moving, keep=False)
         return png_bytes(self._agg.buffer_rgba())
+
+    def _keep_layer(self) -> None:
+        if self._key is None:
+            return
+        if len(self._layers) >= KEPT:
+            del self._layers[next(iter(self._layers))]  # the oldest
+        self._layers[self._key] = self._labelled
 
     def _draw_on(self, region, artists: list[Artist], keep: bool = True):
         self._agg.restore_region(region)

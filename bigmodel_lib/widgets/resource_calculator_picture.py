@@ -76,6 +76,7 @@ class ResourcePicture:
     def draw(self, view: ResourceView) -> str:
         """Update every artist; returns what the picture shows in words."""
         training, device = view.training, DEVICES[view.training.device]
+        changed = False
         for row, (own, value, lines) in zip(ROWS, self._rows, strict=True):
             figure = getattr(training, row.name) / row.unit
             own.set_data([figure], [0])
@@ -85,7 +86,9 @@ class ResourcePicture:
             told = f"= {formula}\n{source}{_beside(view, row)}"
             if told != lines.get_text():
                 lines.set_text(told)
-                self.canvas.relabel()
+                changed = True
+        if changed:  # a device's or a published run's lines come again
+            self.canvas.relabel(tuple(lines.get_text() for _own, _value, lines in self._rows))
         return _summary(view)
 
 

@@ -102,6 +102,22 @@ def test_setup_runs_again_only_when_a_dependency_changed(copy):
     assert "pip:" in changed.stdout
 
 
+def test_a_benchmark_runs_in_an_environment_of_its_own_and_keeps_its_figures(copy):
+    script(copy / ".venv-bench" / "bin" / "python", 'echo "called: $*"')
+    python = script(copy / "bin" / "python", "exit 0")
+    for name in ("one", "two"):
+        script(copy / "benchmarks" / f"{name}.py", "")
+    options = ("ARGS=--device cuda", f"PYTHON={python.relative_to(copy)}")
+    calls = make("bench", *options, folder=copy).stdout.splitlines()
+    runs = [f"called: benchmarks/{x}.py --json build/bench/{x}.json" for x in ("one", "two")]
+    assert [line for line in calls if line.startswith("called: b")] == [
+        f"{run} --device cuda" for run in runs
+    ]
+    assert any("--requirement benchmarks/requirements.txt" in line for line in calls)
+    assert f"{runs[1]} " in make("bench-two", *options, folder=copy).stdout
+    assert (copy / "build" / "bench").is_dir()
+
+
 def test_setup_says_that_a_python_is_too_old(copy):
     code = "sys.version_info = (3, 9); exec(sys.argv[2])"
     old = script(copy / "old", f"exec python3 -c 'import sys; {code}' \"$@\"")

@@ -1,4 +1,4 @@
-"""One set of dependencies, told in five files: they must agree."""
+"""One set of dependencies, told in several files: they must agree."""
 
 import re
 import subprocess
@@ -67,6 +67,15 @@ def test_lowest_constraints_are_the_bounds():
     assert {name: f">={version}" for name, version in exact("constraints-lowest.txt").items()} == (
         RUNTIME
     )
+
+
+def test_the_peers_of_the_benchmarks_are_pinned_beside_our_own_pins():
+    """Both files constrain one environment: a name in both could never be installed."""
+    ours, theirs = exact("constraints.txt"), exact("benchmarks/constraints.txt")
+    lines = (ROOT / "benchmarks" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    peers = requirements([line for line in lines if line and not line.startswith("#")])
+    assert peers.keys() <= theirs.keys()
+    assert theirs.keys() & ours.keys() == set()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bigmodel_lib.models.attention import (
     KeyValueCache,
@@ -715,3 +716,47 @@ def test_a_cache_cut_short_goes_on_as_if_the_rest_had_never_been():
         cache.cut(8)
     cache.cut(0)
     assert cache.length == 0
+
+
+# --- a cache with room
+
+
+@pytest.mark.parametrize("room", [3, 4, 7, 9])
+def test_a_cache_with_room_gives_what_one_without_gives(room):
+    layer, x = MultiHeadAttention(30, 5, kv_heads=1).double(), numbers(B, 7, 30)
+    caches = KeyValueCache(), KeyValueCache(room)
+    with torch.no_grad():
+        for part in x.split((2, 1, 1, 3), dim=1):
+            plain, roomy = (layer(part, causal=True, cache=cache) for cache in caches)
+            assert_close(roomy, plain)
+    assert [cache.length for cache in caches] == [7, 7]
+    assert caches[0].nbytes == caches[1].nbytes == 2 * B * 7 * 6 * 8
+    assert torch.equal(caches[0].k, caches[1].k)
+
+
+@torch.no_grad()
+def test_within_its_room_no_token_moves():
+    cache, tokens = KeyValueCache(room=5), numbers(B, 1, 2, 6)
+    places = {cache.extend(tokens, tokens)[0].data_ptr() for _ in range(2)}
+    cache.cut(1)
+    places |= {cache.extend(tokens, tokens)[0].data_ptr() for _ in range(2)}
+    assert len(places) == 1
+    assert cache.k.untyped_storage().nbytes() == B * 5 * 6 * 8
+    with pytest.raises(ValueError, match="room for at least 0 tokens, got -1"):
+        KeyValueCache(-1)
+
+
+@torch.no_grad()
+def test_one_query_makes_no_mask_as_it_sees_all():
+    q, k = numbers(B, 2, 1, 6), numbers(B, 2, T, 6)
+    made = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+            made.append(operator.overloadpacket._qualified_op_name)
+            return operator(*args, **(kwargs or {}))
+
+    with Watch():
+        output = fused_attention(q, k, k, causal=True)
+    assert not {"aten::tril", "aten::ones"} & set(made)
+    assert_close(output, attention(q, k, k, causal=True)[0])

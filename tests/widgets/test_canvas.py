@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from bigmodel_lib.widgets.canvas import Canvas, png_bytes
+from bigmodel_lib.widgets.canvas import KEPT, Canvas, png_bytes
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -147,3 +147,27 @@ def test_what_changes_seldom_is_drawn_anew_when_asked_only():
     assert canvas.png() == first
     canvas.relabel()
     assert canvas.png() != first
+
+
+def test_a_layer_that_comes_again_is_kept_until_the_background_changes(monkeypatch):
+    canvas = Canvas(80, 40)
+    text = canvas.figure.text(0.1, 0.5, "one")
+    canvas.seldom(text)
+    drawn, pictures = [], []
+    draw = canvas.figure.draw_artist
+    monkeypatch.setattr(canvas.figure, "draw_artist", lambda a: (drawn.append(a), draw(a)))
+    for word in ("one", "two", "one", "two"):
+        text.set_text(word)
+        canvas.relabel(word)
+        pictures.append(canvas.png())
+    assert len(drawn) == 2
+    assert pictures[:2] == pictures[2:]
+    assert pictures[0] != pictures[1]
+    canvas.figure.set_facecolor("yellow")
+    canvas.redraw()
+    canvas.relabel("one")
+    assert canvas.png() not in pictures
+    for number in range(KEPT + 3):  # and not without end
+        canvas.relabel(number)
+        canvas.png()
+    assert len(canvas._layers) == KEPT

@@ -1,0 +1,225 @@
+"""What does not depend on the clock: calls, allocations, frames, imports.
+
+Small models and live pictures cost what they call, so a count that grows is a regression that a
+noisy machine would hide. Matrix products are counted by hand from the algorithm and must be
+equal; other bounds are today's count and a tenth, because versions of PyTorch differ a little.
+"""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from bigmodel_lib.data.digits import load_digits
+from bigmodel_lib.models.gan import make_gan
+from bigmodel_lib.models.sampling import cached_next_logits, generate
+from bigmodel_lib.models.transformer import GPT, GPTConfig
+from bigmodel_lib.training import GANRun
+from bigmodel_lib.training.text import TextRun, TextSettings
+from bigmodel_lib.widgets import AttentionExplorer, GANLab, ResourceCalculator, VAELab
+from bigmodel_lib.widgets.canvas import Canvas
+from side_by_side import allocations, operators
+
+PRODUCTS = ("aten::mm", "aten::addmm")
+VIEWS = ("aten::t", "aten::view", "aten::detach", "aten::transpose", "aten::_unsafe_view")
+
+
+def products(found) -> int:
+    return sum(found[name] for name in PRODUCTS)
+
+
+def calls(found) -> int:
+    """Operators of PyTorch that compute: views cost little and come and go with versions."""
+    return sum(n for name, n in found.items() if name.startswith("aten::") and name not in VIEWS)
+
+
+def memory(step) -> tuple[int, int]:
+    """How many allocations, of how many bytes."""
+    sizes = [size for size in allocations(step) if size > 0]
+    return len(sizes), sum(sizes)
+
+
+# --- a step of the article's GAN
+
+
+@pytest.fixture(scope="module")
+def gan():
+    # seldom looked at, so that only the step counts
+    run = GANRun(*make_gan("article"), load_digits(split="test"), check_every=100, keep_every=100)
+    list(run.take(2))
+    return run
+
+
+def test_a_gan_step_makes_the_products_of_its_algorithm_and_none_else(gan):
+    forward = 2 + 3 * 2  # G, and D on real images, on fakes, and on the same fakes for G
+    d_backward = 2 * (2 + 1)  # twice: both layers' weights, and back through the last layer
+    g_backward = 2 + (2 + 1)  # through D, whose weights rest; then G like D
+    assert products(operators(gan.__next__)) == forward + d_backward + g_backward
+
+
+def test_a_gan_step_calls_no_more_than_today(gan):
+    found = operators(gan.__next__)
+    assert found["aten::_fused_adam_"] == 2  # one call for all of a network's parameters
+    assert found["aten::_local_scalar_dense"] == 0  # nobody waits for a number in a step
+    assert calls(found) <= 95  # 86 today; an optimiser that loops over parameters adds 40
+
+
+def test_a_gan_step_allocates_no_more_than_today(gan):
+    count, size = memory(gan.__next__)
+    assert count <= 125  # 110 today
+    parameters = sum(p.numel() for m in gan.modules.values() for p in m.parameters())
+    images = gan.settings.batch_size * 28 * 28
+    # gradients, of D twice, for real and for fake; 8 batches of images: real, fake, their slopes
+    assert size <= 1.15 * 4 * (1.5 * parameters + 8 * images)
+
+
+# --- a step of a GPT
+
+
+def text_run(L: int) -> TextRun:
+    model = GPT(GPTConfig(V=31, T=32, L=L, D=16, H=2))
+    run = TextRun(
+        model,
+        torch.arange(500) % 31,
+        settings=TextSettings(batch_size=3, length=32),
+        check_every=100,
+    )
+    list(run.take(2))
+    return run
+
+
+@pytest.fixture(scope="module")
+def gpt_steps():
+    return [text_run(L).__next__ for L in (2, 3)]
+
+
+def test_a_layer_of_a_gpt_adds_its_products_and_one_attention(gpt_steps):
+    two, three = map(operators, gpt_steps)
+    # attention in and out, MLP up and down; backward each has its weights' and its inputs'
+    assert products(three) - products(two) == 3 * 4
+    for way in ("", "_backward"):
+        name = f"aten::_scaled_dot_product_flash_attention_for_cpu{way}"
+        assert three[name] - two[name] == 1
+    assert calls(three) - calls(two) <= 46  # 41 today
+
+
+def test_the_optimiser_of_a_gpt_calls_as_often_however_many_layers(gpt_steps):
+    two, three = map(operators, gpt_steps)
+    name = "aten::_fused_adamw_"
+    assert two[name] == three[name] == 2  # with weight decay and without
+    assert two["aten::_local_scalar_dense"] == 0
+
+
+def test_a_layer_of_a_gpt_adds_no_more_allocations_than_today(gpt_steps):
+    two, three = map(memory, gpt_steps)
+    assert three[0] - two[0] <= 75  # 67 today
+
+
+# --- a step of generation
+
+
+def test_a_generated_token_costs_the_same_calls_wherever_it_stands():
+    model = GPT(GPTConfig(V=31, T=64, L=3, D=16, H=2)).eval()
+    with torch.no_grad():
+        tokens = generate(cached_next_logits(model), torch.arange(5)[None])
+        next(tokens), next(tokens)
+        early = operators(lambda: next(tokens))
+        for _ in range(30):
+            next(tokens)
+        late = operators(lambda: next(tokens))
+    assert early == late
+    assert products(late) == 4 * 3 + 1  # of each layer, and the scores of one position
+    assert calls(late) <= 90
+
+
+def test_a_generated_token_reads_the_cache_and_copies_none_of_it():
+    model = GPT(GPTConfig(V=31, T=64, L=3, D=32, H=2)).eval()
+    with torch.no_grad():
+        tokens = generate(cached_next_logits(model), torch.arange(5)[None])
+        next(tokens)
+        _, early = memory(tokens.__next__)
+        for _ in range(40):
+            next(tokens)
+        _, late = memory(tokens.__next__)
+    assert late <= 1.5 * early
+
+
+# --- pictures
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Counts frames, and full drawings with all ticks and labels among them."""
+    found = {"frames": 0, "full": 0}
+
+    def counting(name, function):
+        def wrapper(*args, **kwargs):
+            found[name] += 1
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    monkeypatch.setattr(Canvas, "png", counting("frames", Canvas.png))
+    monkeypatch.setattr(FigureCanvasAgg, "draw", counting("full", FigureCanvasAgg.draw))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("make", "moves"),
+    [
+        (AttentionExplorer, {"temperature": 0.5, "head": 2}),
+        (VAELab, {"x": 0.5, "y": -0.5}),
+        (ResourceCalculator, {"pue": 1.4, "grid": 0.2, "price": 3.0}),
+        (lambda: GANLab(architecture="article"), {"d_lr": 2e-3, "batch_size": 16}),
+    ],
+    ids=["AttentionExplorer", "VAELab", "ResourceCalculator", "GANLab"],
+)
+def test_a_change_draws_one_frame_and_no_axis_anew(make, moves, drawn):
+    explorer = make()
+    for name, value in moves.items():
+        drawn.update(frames=0, full=0)
+        explorer.controls[name].value = value
+        while explorer._tick():
+            pass
+        assert explorer.error is None
+        assert drawn == {"frames": 1, "full": 0}, name
+
+
+def test_many_values_of_a_slider_in_one_slice_draw_one_frame(drawn):
+    explorer = ResourceCalculator()
+    drawn.update(frames=0)
+    for step in range(9):
+        explorer.controls["pue"].value = 1.1 + 0.05 * step
+    while explorer._tick():
+        pass
+    assert drawn["frames"] == 1
+
+
+# --- imports
+
+
+def imported(line: str) -> set[str]:
+    """Packages that a fresh process has after the line; not those of the standard library."""
+    code = f"{line}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    return set(result.stdout.split()) - sys.stdlib_module_names
+
+
+def test_the_package_alone_brings_nothing_along():
+    assert imported("import bigmodel_lib") - imported("pass") == {"bigmodel_lib"}
+
+
+def test_explorers_bring_along_no_package_that_only_some_need():
+    need_more = {"DrawDigit"}  # captum's attributions, which import SciPy
+    line = (
+        "from bigmodel_lib import widgets; "
+        f"[getattr(widgets, name) for name in widgets.MODULES if name not in {need_more}]"
+    )
+    heavy = {"scipy", "sklearn", "captum", "pandas", "onnx", "onnxruntime", "optuna", "fastapi"}
+    found = imported(line)
+    assert {"bigmodel_lib", "ipywidgets"} <= found
+    assert not heavy & found

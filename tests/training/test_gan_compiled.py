@@ -1,0 +1,99 @@
+"""The compiled step beside the plain one, which other tests hold against a loop by hand."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from bigmodel_lib.data.digits import load_digits
+from bigmodel_lib.models.gan import make_gan
+from bigmodel_lib.training import GANRun, GANSettings
+from bigmodel_lib.training.gan_compiled import CompiledGANRun
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    """Adam turns a rounding error of a gradient near zero into a whole step; here it cannot."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def runs(compile, loss="non-saturating"):
+    """A plain and a compiled run from one start."""
+    data, made = load_digits(split="test"), []
+    data = dataclasses.replace(data, images=data.images.double())
+    for kind, more in ((GANRun, {}), (CompiledGANRun, {"compile": compile})):
+        settings = GANSettings(loss=loss, d_lr=2e-3, g_lr=1e-3, batch_size=7)
+        made.append(kind(*make_gan("article", Z=5), data, Z=5, settings=settings, **more))
+    return made
+
+
+def assert_same(plain: GANRun, compiled: GANRun) -> None:
+    for name, column in plain.history.items():
+        assert_close(compiled.history[name], column, rtol=0, atol=1e-5, msg=name)
+    for name, module in plain.modules.items():
+        assert_close(compiled.modules[name].state_dict(), module.state_dict(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "hinge"])
+def test_equals_the_plain_run_step_by_step_also_when_settings_change(loss):
+    pair = runs(lambda step: step, loss)
+    for run in pair:
+        for _record in run.take(3):
+            pass
+        run.settings.d_lr, run.settings.beta1, run.settings.batch_size = 5e-4, 0.8, 11
+        for _record in run.take(3):
+            pass
+    assert_same(*pair)
+
+
+def test_the_whole_step_is_one_graph_and_another_rate_compiles_none_anew():
+    graphs = []
+
+    def count(graph, _inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compile = torch.compile(fullgraph=True, dynamic=False, backend=count)
+    plain, compiled = pair = runs(compile)
+    for run in pair:
+        for rate in (1e-3, 3e-3, 5e-4):
+            run.settings.g_lr = rate
+            next(run)
+    assert len(graphs) == 1
+    assert_same(plain, compiled)
+
+
+def test_resumed_the_next_step_is_the_same_to_the_bit(tmp_path):
+    _, run = runs(lambda step: step)
+    _, again = runs(lambda step: step)
+    for _record in run.take(5):
+        pass
+    run.save(tmp_path / "run")
+    again.load(tmp_path / "run")
+    assert next(again).values == next(run).values
+    run.rewind(0)
+    assert run.step == 0
+    next(run)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings"),
+    [
+        ("conditional", {}),
+        ("convolutional", {}),
+        ("article", {"loss": "wasserstein"}),
+        ("article", {"d_steps": 2}),
+    ],
+)
+def test_what_the_graph_has_no_place_for_is_told(architecture, settings):
+    with pytest.raises(ValueError, match="a compiled step needs"):
+        CompiledGANRun(
+            *make_gan(architecture),
+            load_digits(split="test"),
+            settings=GANSettings(**settings),
+            compile=lambda step: step,
+        )
