@@ -144,9 +144,17 @@ class Sampler:
         return min_p(top_p(logits, self.p), self.min_p).softmax(dim=-1)
 
     def __call__(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw a token for each row of logits (B, V): integers (B,)."""
-        if self.temperature == 0:
-            return logits.argmax(dim=-1)  # one is left: nothing to sort, and nothing to draw
+        """Draw a token for each row of logits (B, V): integers (B,).
+
+        Raises:
+            ValueError: greedy, and a logit is not a number.
+            RuntimeError: the same, drawing; torch.multinomial says so.
+        """
+        if self.temperature == 0:  # one is left: nothing to sort, and nothing to draw
+            highest, token = logits.max(dim=-1)  # NaN counts as the highest
+            if highest.isnan().any():
+                raise ValueError("need logits that are numbers, got NaN")
+            return token
         return torch.multinomial(self.probabilities(logits), 1, generator=generator)[:, 0]
 
 

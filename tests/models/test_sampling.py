@@ -98,6 +98,12 @@ def test_the_plain_sampler_is_the_softmax_and_temperature_zero_the_highest(logit
     assert_close(Sampler(temperature=2.5).probabilities(logits), (logits / 2.5).softmax(0))
 
 
+@pytest.mark.parametrize("sampler", [GREEDY, Sampler()])
+def test_scores_that_are_no_numbers_are_refused(sampler):
+    with pytest.raises((ValueError, RuntimeError), match=r"(?i)nan"):
+        sampler(torch.tensor([[0.0, 1.0], [torch.nan, 2.0]]))
+
+
 def test_temperature_comes_before_the_filters():
     logits = torch.tensor([0.6, 0.3, 0.1]).log()
     assert kept(Sampler(p=0.55).probabilities(logits).log()) == {0}
