@@ -134,12 +134,17 @@ def head_activations(step: Step) -> int:
     return step.tokens * (config.D * (bytes_.stream + bytes_.inside) + config.V * bytes_.loss)
 
 
-def copied_weights(step: Step) -> int:
-    """Bytes of the 16-bit copies of all matrices that autocast makes, and keeps for backward."""
+def copied_weights(step: Step, blocks: bool = True) -> int:
+    """Bytes of the 16-bit copies of matrices that autocast makes, and keeps for backward.
+
+    Args:
+        step: what is computed.
+        blocks: with those of the blocks, which are dropped where blocks are computed anew.
+    """
     if step.format.inside == step.format.weight:
         return 0
     N = count_parameters(step.config)
-    return (N.embedding + N.attention + N.mlp) * step.format.inside
+    return (N.embedding + (N.attention + N.mlp if blocks else 0)) * step.format.inside
 
 
 def kept_activations(step: Step) -> int:
@@ -171,7 +176,7 @@ def forward_phases(step: Step) -> dict[str, tuple[int, int, int]]:
     logits, form = step.tokens * step.config.V, step.format
     kept = kept_activations(step) + head_activations(step)
     copies = copied_weights(step)
-    copies_for_backward = 0 if step.recompute else copies
+    copies_for_backward = copied_weights(step, blocks=not step.recompute)
     passing = logits * (form.inside + (form.loss if copies else 0))  # with copies, logits are cast
     before = gradients(step).total if step.parts > 1 else 0
     return {

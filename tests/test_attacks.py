@@ -1,5 +1,7 @@
 """Attacks on a linear model, whose worst case is known, and on a network."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -55,6 +57,34 @@ def test_each_input_may_have_its_own_size(network):
     torch.testing.assert_close(fgsm(model, x, labels, sizes)[3], fgsm(model, x, labels, 0.3)[3])
 
 
+def test_one_step_may_begin_elsewhere_and_still_ends_near_the_input(network):
+    model, x, labels = network
+    start = random_near(x, 0.3, torch.Generator().manual_seed(0)).requires_grad_()
+    uphill = torch.autograd.grad(loss(model, start, labels).sum(), start)[0].sign()
+    wanted = (start + 0.3 * uphill).clamp(x - 0.3, x + 0.3).clamp(*RANGE).detach()
+    torch.testing.assert_close(fgsm(model, x, labels, 0.3, start.detach()), wanted)
+
+
+def test_pgd_begins_with_noise():
+    flat = nn.Linear(I, 2).requires_grad_(False)
+    flat.weight.zero_()  # no way is up: an attack stays where it began
+    x, labels = torch.zeros(B, I), torch.zeros(B, dtype=torch.int64)
+    noise = random_near(x, 0.3, torch.Generator().manual_seed(7))
+    found = pgd(flat, x, labels, 0.3, generator=torch.Generator().manual_seed(7))
+    torch.testing.assert_close(found, noise, rtol=0, atol=0)
+
+
+def test_pgd_takes_so_many_steps_of_the_size_it_says(network):
+    model, x, labels = network
+    seen = []
+    model.register_forward_pre_hook(lambda _model, inputs: seen.append(inputs[0].detach()))
+    seen.append(pgd(model, x, labels, 0.2, steps=8))
+    assert len(seen) == 8 + 1
+    moved = [float((b - a).abs().max()) for a, b in pairwise(seen)]
+    assert moved[0] == pytest.approx(2.5 * 0.2 / 8)
+    assert max(moved) == pytest.approx(moved[0])  # some are shorter: they meet the border
+
+
 def test_pgd_hurts_more_than_one_step_and_that_more_than_noise(network):
     model, x, labels = network
     generator = torch.Generator().manual_seed(0)
@@ -70,7 +100,15 @@ def test_no_parameter_gets_a_gradient_and_the_input_keeps_none(network):
     with torch.no_grad():  # an attack works inside of it, too
         found = pgd(model, x, labels, 0.1)
     assert not found.requires_grad
+    assert not x.requires_grad
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_noise_keeps_to_the_range_of_inputs():
+    ends = torch.tensor([RANGE]).expand(1000, 2)
+    noise = random_near(ends, 0.4, torch.Generator().manual_seed(0))
+    assert RANGE[0] <= noise.min() < noise.max() <= RANGE[1]
+    assert (noise != ends).any(0).all()
 
 
 def test_noise_fills_its_range_evenly():
@@ -84,8 +122,10 @@ def test_noise_fills_its_range_evenly():
     [
         (lambda m, x, y: pgd(m, x, y, 0.1, steps=0), "at least one step"),
         (lambda m, x, y: fgsm(m, x, y, -0.1), "epsilon of at least 0"),
+        (lambda m, x, y: fgsm(m, x, y, torch.tensor([0.1] * 4 + [-0.1])), "epsilon of at least 0"),
         (lambda m, x, y: fgsm(m, x, y[:2], 0.1), r"labels \(B,\)"),
         (lambda m, x, y: fgsm(m, x, y, torch.ones(3)), r"a number or \(B,\)"),
+        (lambda m, x, y: fgsm(m, x, y, torch.ones(B, 1)), r"a number or \(B,\)"),
     ],
 )
 def test_refuses_what_does_not_fit(network, call, message):

@@ -7,8 +7,8 @@ import pytest
 from bigmodel_lib.chapters import FOLDER, Section, chapter_names, executed_cells, sections
 
 
-def markdown(text):
-    return {"cell_type": "markdown", "source": [text]}
+def markdown(*lines):
+    return {"cell_type": "markdown", "source": list(lines)}
 
 
 def code(text, printed="✓"):
@@ -28,9 +28,17 @@ def test_a_cell_belongs_to_the_last_numbered_heading_before_it():
         markdown("### Without a number"),
         markdown("## 6.1 Natural language"),
         code("b"),
+        markdown("prose\n", "### 6.2 Pictures\n", "prose\n", "#### 6.3 Speech\n", "prose"),
+        {"cell_type": "raw", "source": ["not code"]},
+        code("c"),
     ]
-    found = [(cell["source"][0], place.number) for cell, place in sections(cells, "06_x.ipynb")]
-    assert found == [("set-up", ""), ("a", "6"), ("b", "6.1")]
+    found = [(cell["source"][0], place) for cell, place in sections(cells, "06_x.ipynb")]
+    assert found == [
+        ("set-up", Section("06_x.ipynb")),
+        ("a", Section("06_x.ipynb", "6", "6 Applications · 实际应用场景")),
+        ("b", Section("06_x.ipynb", "6.1", "6.1 Natural language")),
+        ("c", Section("06_x.ipynb", "6.3", "6.3 Speech")),
+    ]
 
 
 def test_a_link_leads_to_the_heading_as_jupyterlab_names_it():
@@ -40,11 +48,12 @@ def test_a_link_leads_to_the_heading_as_jupyterlab_names_it():
 
 
 def test_reads_chapters_in_order_and_leaves_out_what_it_is_told_to(tmp_path):
-    for name in ("02_b.ipynb", "01_a.ipynb", "index.ipynb"):
-        written(tmp_path, name, [code(name)])
+    for name in ("02_b.ipynb", "01_a.ipynb", "index.ipynb", "copy_of_01_a.ipynb"):
+        written(tmp_path, name, [markdown("prose"), code("import os", printed=""), code(name)])
     assert chapter_names(tmp_path) == ["01_a.ipynb", "02_b.ipynb"]
-    found = [place.notebook for _, place in executed_cells(tmp_path, but=["01_a.ipynb"])]
-    assert found == ["02_b.ipynb"]
+    found = list(executed_cells(tmp_path, but=["01_a.ipynb"]))
+    assert [cell["source"] for cell, _ in found] == [["import os"], ["02_b.ipynb"]]
+    assert {place.notebook for _, place in found} == {"02_b.ipynb"}
 
 
 def test_refuses_a_chapter_that_was_not_executed_and_a_folder_without_any(tmp_path):

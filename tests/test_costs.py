@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bigmodel_lib.costs import DEVICES, PUBLISHED, Training, misses
+from bigmodel_lib.costs import DEVICES, PUBLISHED, Published, Training, misses
 
 ONE = Training(N=1e9, D=2e10, device="A100", n=8, utilisation=0.5, watts=500, pue=1.2, grid=0.3)
 
@@ -40,10 +40,38 @@ def test_more_devices_save_days_and_nothing_else():
 
 
 def test_the_fewest_devices_hold_it_and_one_less_does_not():
-    large = replace(ONE, N=175e9, n=64)
-    assert large.fewest == 35  # 2.8 TB on 80 GB each
-    for n, fits in ((35, True), (34, False)):
-        assert (replace(large, n=n).memory <= DEVICES["A100"].memory) == fits
+    for N in (175e9, 176e9):  # 35 times 80 GB to the byte, and a little more
+        large = replace(ONE, N=N, n=64)
+        for n, fits in ((large.fewest, True), (large.fewest - 1, False)):
+            assert (replace(large, n=n).memory <= DEVICES["A100"].memory) == fits
+
+
+def test_a_miss_is_above_zero_where_more_was_computed_than_published():
+    published = Published(ONE, {"kwh": ONE.kwh / 2, "co2": ONE.co2 * 2}, 0.01, "made up")
+    assert misses(published) == pytest.approx({"kwh": 1, "co2": -0.5})
+
+
+# Streaming multiprocessors, FLOPs of their tensor cores a clock (16 bits, dense, summed in
+# float32), boost clock in Hz: the makers' white papers of each architecture.
+CORES = {
+    "T4": (40, 1024, 1.59e9),
+    "V100": (80, 1024, 1.53e9),
+    "A100": (108, 2048, 1.41e9),
+    "H100": (132, 4096, 1.83e9),
+    "RTX 4090": (128, 512, 2.52e9),
+}
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_device_computes_what_its_cores_do_a_clock(name):
+    cores, each, clock = CORES[name]
+    assert DEVICES[name].flops == pytest.approx(cores * each * clock, rel=0.005)
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+    free = replace(ONE, utilisation=1.0, pue=1.0, grid=0.0, price=0.0)
+    assert free.kwh == pytest.approx(ONE.kwh / 2 / 1.2)
+    assert (free.co2, free.money) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +80,13 @@ def test_the_fewest_devices_hold_it_and_one_less_does_not():
         ({"device": "abacus"}, "need a device in"),
         ({"N": 0}, "above 0"),
         ({"D": float("inf")}, "above 0"),
+        ({"n": 0}, "above 0"),
+        ({"watts": 0}, "above 0"),
         ({"utilisation": 1.2}, r"in \(0, 1\]"),
+        ({"utilisation": 0}, r"in \(0, 1\]"),
         ({"pue": 0.9}, "pue >= 1"),
         ({"grid": -1}, "grid >= 0"),
+        ({"price": -1}, "price >= 0"),
     ],
 )
 def test_refuses_what_cannot_be(change, message):

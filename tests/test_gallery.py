@@ -2,21 +2,30 @@
 
 import base64
 import io
+import re
 
 import pytest
 from PIL import Image
 
 from bigmodel_lib import widgets
 from bigmodel_lib.chapters import Section, executed_cells
-from bigmodel_lib.gallery import WIDTH, page, stills
+from bigmodel_lib.gallery import WIDTH, Still, page, stills
 
 HERE = Section("04_x.ipynb", "4.2", "4.2 The game")
 
 
-def picture(width=613, height=211, colour="orange"):
+def as_png(image):
     png = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(png, "png")
+    image.save(png, "png")
     return png.getvalue()
+
+
+def picture(width=613, height=211, colour="orange"):
+    return as_png(Image.new("RGB", (width, height), colour))
+
+
+def opened(png):
+    return Image.open(io.BytesIO(png))
 
 
 def shown(said, png=None):
@@ -32,11 +41,12 @@ def test_takes_the_first_still_of_each_widget_that_is_asked_for():
         shown("GANLab: step 3: both learn", red),
         shown("GANLab: step 9", blue),
         shown("A figure: not a widget", blue),
+        shown("VAELab", red),
         shown("VAELab: step 1", blue),
     ]
     first, second = stills(cells, ["VAELab", "GANLab"])
     assert (first.name, first.summary, first.png) == ("GANLab", "step 3: both learn", red)
-    assert (second.name, second.section) == ("VAELab", HERE)
+    assert (second.name, second.png, second.section) == ("VAELab", blue, HERE)
 
 
 def test_says_which_widget_has_no_still():
@@ -44,19 +54,34 @@ def test_says_which_widget_has_no_still():
         stills([shown("GANLab: step 3", picture())], ["GANLab", "VAELab"])
 
 
-def test_a_thumbnail_is_small_and_keeps_its_proportions():
-    (still,) = stills([shown("GANLab: x", picture(613, 211))], ["GANLab"])
-    small = Image.open(io.BytesIO(still.thumbnail()))
-    assert small.size == (WIDTH, round(WIDTH * 211 / 613))
-    assert len(small.getcolors()) <= 32
+@pytest.mark.parametrize(
+    ("size", "becomes"),
+    [
+        ((613, 211), (WIDTH, round(WIDTH * 211 / 613))),
+        ((500, 1500), (WIDTH, 3 * WIDTH)),
+        ((60, 35), (60, 35)),
+    ],
+)
+def test_a_thumbnail_is_small_and_keeps_its_proportions(size, becomes):
+    still = Still("GANLab", "x", picture(*size), HERE)
+    assert opened(still.thumbnail()).size == becomes
+
+
+def test_a_thumbnail_has_few_colours():
+    still = Still("GANLab", "x", as_png(Image.radial_gradient("L").convert("RGBA")), HERE)
+    assert len(opened(still.png).getcolors()) > 200
+    assert 2 < len(opened(still.thumbnail()).getcolors()) <= 32
 
 
 def test_the_page_leads_to_each_section_and_escapes_what_a_summary_says():
-    cells = [shown(f"{name}: a < b", picture()) for name in ("GANLab", "VAELab")]
-    html = page(stills(cells, ["GANLab", "VAELab"]), columns=1)
-    assert html.count("<tr>") == 2
-    assert html.count('href="04_x.ipynb#4.2-The-game"') == 2
-    assert 'alt="a &lt; b"' in html
+    names = ["GANLab", "VAELab", "SamplerLab", "HeatMap", "Player"]
+    html = page([Still(name, "a < b", picture(), HERE) for name in names], columns=2)
+    assert [row.count("<td") for row in html.split("<tr>")[1:]] == [2, 2, 1]
+    assert re.findall(r"<b>(\w+)</b>, section 4\.2", html) == names
+    assert html.count('href="04_x.ipynb#4.2-The-game"') == len(names)
+    assert html.count('alt="a &lt; b"') == len(names)
+    embedded = re.findall(r'base64,([^"]+)"', html)
+    assert [opened(base64.b64decode(png)).width for png in embedded] == [WIDTH] * len(names)
     with pytest.raises(ValueError, match="need at least one still"):
         page([])
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bigmodel_lib import isoflop
 from bigmodel_lib.isoflop import fit_loss, fit_valley, predicted
 from bigmodel_lib.scaling import BESIROGLU, HOFFMANN, ParametricLoss
 
@@ -27,7 +28,11 @@ def test_a_valley_is_found_where_the_parabola_has_it():
     ("N", "L", "message"),
     [
         ([1e3, 2e3], [1, 2], "3 sizes or more"),
+        ([1e3, 1e3, 2e3], [1, 2, 1], "3 sizes or more"),
+        ([1e3, 2e3, 4e3], [1, 2], r"got \(3,\) and \(2,\)"),
         ([1e3, 2e3, 4e3], [3, 2, 1], "a lowest loss between"),
+        ([1e3, 2e3, 4e3], [3, 2, 1.5], "a lowest loss between"),
+        ([1e3, 2e3, 4e3], [1.5, 2, 3], "a lowest loss between"),
         ([1e3, 2e3, 4e3], [1, 2, 1], "a lowest loss between"),
     ],
 )
@@ -48,6 +53,15 @@ def test_the_law_that_made_the_runs_is_found(law, scale):
     np.testing.assert_allclose(found(N, D), L, rtol=1e-4)
 
 
+def test_of_several_places_to_begin_the_best_one_counts(monkeypatch):
+    N, D, L = runs(SMALL)
+    stuck = [-20, 3, -20, 0.01, 2]  # so steep in D that no step leads out
+    monkeypatch.setattr(isoflop, "STARTS", [stuck])
+    assert np.abs(fit_loss(N, D, L)(N, D) / L - 1).max() > 0.1
+    monkeypatch.setattr(isoflop, "STARTS", [stuck, [-0.1, -0.1, -0.1, 0.4, 0.4], stuck])
+    np.testing.assert_allclose(fit_loss(N, D, L)(N, D), L, rtol=1e-4)
+
+
 def test_one_wild_run_moves_the_law_little():
     N, D, L = runs(SMALL)
     L[5] *= 1.5
@@ -66,11 +80,43 @@ def test_its_interval_holds_new_runs_as_often_as_it_says():
     assert wider < low
 
 
-def test_refuses_too_few_runs_and_values_that_are_not_positive():
+@pytest.fixture
+def one_start(monkeypatch):
+    """One place to begin is enough for runs as orderly as these, and saves time."""
+    monkeypatch.setattr(isoflop, "STARTS", isoflop.STARTS[-1:])
+
+
+@pytest.mark.usefixtures("one_start")
+def test_its_interval_knows_to_which_side_a_run_went_astray():
+    N, D, L = runs(SMALL)
+    L[5] *= 1.3  # more loss than the law has, and no run has less
+    best, low, high = predicted(N, D, L, (6e4, 1e7), level=0.98, draws=60)
+    assert high / best > 1.15 > best / low
+
+
+@pytest.mark.usefixtures("one_start")
+def test_its_interval_follows_from_the_seed_and_has_its_ends_in_order():
+    N, D, L = runs(SMALL, noise=0.005)
+    once, again, other = (
+        predicted(N, D, L, (6e5, 4e6), level=0.3, draws=10, seed=seed) for seed in (1, 1, 2)
+    )
+    assert once == again != other
+    assert once[1] < once[2]
+    assert once[0] == other[0] == fit_loss(N, D, L)(6e5, 4e6)
+
+
+@pytest.mark.parametrize("shapes", [(2, 2, 2), (7, 7, 6), (7, 6, 7), ((7, 2), (7, 2), (7, 2))])
+def test_refuses_too_few_runs_and_other_shapes(shapes):
     with pytest.raises(ValueError, match="R >= 6"):
-        fit_loss([1, 2], [1, 2], [1, 2])
+        fit_loss(*map(np.ones, shapes))
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_refuses_values_that_are_not_positive(which):
+    values = np.ones((3, 7))
+    values[which, 4] = 0
     with pytest.raises(ValueError, match="positive"):
-        fit_loss(*np.eye(3, 7))
+        fit_loss(*values)
 
 
 @pytest.mark.parametrize("choice", [{"level": 1.0}, {"level": 0.0}, {"draws": 0}])

@@ -1,5 +1,6 @@
 """Options, journals, examples, and the ends of processes, without training."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -163,8 +164,19 @@ def test_several_machines_need_a_store_for_each_attempt(monkeypatch):
 FAMILY = """
     import signal, subprocess, sys, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = [sys.executable, "-c", "import time; time.sleep(600)"]
-    subprocess.Popen(child, start_new_session=True)
+    child = '''if True:
+        import subprocess
+        grandchild = subprocess.Popen(["sleep", "600"])
+        print("ready", flush=True)
+        grandchild.wait()
+    '''
+    subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
+    time.sleep(600)
+"""
+
+POLITE = """
+    import signal, sys, time
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("asked", flush=True)))
     print("ready", flush=True)
     time.sleep(600)
 """
@@ -187,7 +199,7 @@ ORPHAN = """
 def started(code: str) -> subprocess.Popen:
     line = [sys.executable, "-c", textwrap.dedent(code)]
     env = launch.environment(machines=1)
-    return subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=env)
+    return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
 
 def test_nothing_is_left_of_an_agent_that_does_not_listen(monkeypatch):
@@ -195,10 +207,17 @@ def test_nothing_is_left_of_an_agent_that_does_not_listen(monkeypatch):
     with started(FAMILY) as agent:
         assert agent.stdout.readline() == "ready\n"
         family = psutil.Process(agent.pid).children(recursive=True)
-        assert len(family) == 1
+        assert len(family) == 2
         launch.end(agent)
         assert agent.returncode == -9
         assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+def test_an_agent_is_asked_before_it_is_killed():
+    with started(POLITE) as agent:
+        assert agent.stdout.readline() == "ready\n"
+        launch.end(agent)
+        assert agent.stdout.read() == "asked\n"
 
 
 def test_a_worker_leaves_when_its_agent_is_gone():
@@ -229,6 +248,63 @@ def test_time_is_limited(tmp_path):
 def test_launches_that_cannot_be_are_refused(wrong, tmp_path):
     with pytest.raises(ValueError, match="need workers"):
         launch.launch(Options(tmp_path), **wrong)
+
+
+# --- what agents are started with
+
+
+def test_agents_find_this_library_and_keep_what_the_reader_has_set(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    env = launch.environment(machines=1)
+    first, *others = env["PYTHONPATH"].split(os.pathsep)
+    assert (Path(first) / "bigmodel_lib" / "distributed" / "launch.py").exists()
+    assert others == ["/elsewhere"]
+    assert (env["MALLOC_ARENA_MAX"], env["OMP_NUM_THREADS"]) == ("4", "1")
+    assert "MALLOC_TRIM_THRESHOLD_" in env
+    addresses = psutil.net_if_addrs()[env["GLOO_SOCKET_IFNAME"]]
+    assert launch.HERE in [address.address for address in addresses]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert launch.environment(machines=1)["OMP_NUM_THREADS"] == "3"
+    assert [launch.environment(n)[worker.UNSHARED] for n in (1, 2, 3)] == ["0", "1", "1"]
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_agents_get_the_same_line_and_meet_at_one_port(machines, tmp_path, monkeypatch):
+    lines = []
+
+    def start(line, log, env):
+        lines.append(line)
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    monkeypatch.setattr(launch, "_start", start)
+    options = Options(tmp_path, steps=7)
+    launch.launch(options, workers=3, machines=machines, restarts=4)
+    assert lines == [lines[0]] * machines
+    asked = get_args_parser().parse_args(lines[0][3:])
+    assert (asked.nproc_per_node, asked.nnodes, asked.max_restarts) == ("3", str(machines), 4)
+    host, port = asked.rdzv_endpoint.split(":")
+    assert host == launch.HERE
+    assert (int(port) > 0) == (machines > 1)  # alone, an agent finds one itself
+    assert Options.parse(asked.training_script_args) == options
+
+
+def test_an_agent_has_a_session_of_its_own_and_all_its_words_are_kept(tmp_path):
+    code = "import os, sys; print(os.getsid(0) == os.getpid()); sys.exit(sys.stdin.read() or 'end')"
+    log = tmp_path / "agent.log"
+    launch._start([sys.executable, "-c", code], log, launch.environment(1)).wait()
+    assert log.read_text().splitlines() == ["True", "end"]
+    assert launch._last_words([log, log], lines=1) == "end\nend"
+
+
+def test_where_one_agent_fails_the_others_have_little_time_left(monkeypatch):
+    monkeypatch.setattr(launch, "GRACE", 0.1)
+    with started("raise SystemExit(1)") as failed, started("input()") as waiting:
+        with pytest.raises(TimeoutError):
+            launch._wait([waiting, failed], limit=1e9)
+        waiting.kill()
 
 
 # --- the examples

@@ -8,6 +8,7 @@ import pkgutil
 import sys
 from itertools import combinations
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar
 
 import pytest
@@ -77,6 +78,8 @@ def test_numbers_depend_on_name_task_and_variant_alone():
     draws = {random_for(*key).random() for key in [("a", "t", 0), ("b", "t", 0), ("a", "u", 0)]}
     assert len(draws | {random_for("a", "t", 1).random()}) == 4
     assert torch.equal(double.numbers("Ada")[0], double.numbers("ada")[0])
+    assert not torch.equal(double.numbers("Ada")[0], double.numbers("Bob")[0])
+    assert area.numbers("ａｄａ") == area.numbers("ada")  # as a Chinese keyboard may write it
 
 
 @pytest.mark.parametrize("name", ["", "  ", None])
@@ -91,6 +94,14 @@ def test_a_function_that_returns_a_stored_result_passes_the_visible_check_alone(
     with pytest.raises(AnswerError, match="not right yet"):
         double.grade(lambda _: 2 * x, "ada")
     double.grade(lambda x: x + x, "ada")
+
+
+def test_code_is_graded_on_three_draws_that_the_student_has_not_seen():
+    drawn = []
+    double.grade(lambda x: drawn.append(x) or 2 * x, "ada")
+    assert len(drawn) == 3
+    for one, other in combinations([*drawn, *double.numbers("ada")], 2):
+        assert not torch.equal(one, other)
 
 
 def test_a_function_cannot_reach_the_right_answer_through_its_arguments():
@@ -152,7 +163,15 @@ def test_a_wrong_number_is_told_only_if_it_is_a_known_mistake():
         area.grade(a * b + 5, "ada")
     with pytest.raises(AnswerError, match="this adds"):
         area.check(a + b, "ada")
+    with pytest.raises(AnswerError, match="this adds"):
+        area.grade(a + b, "ada")
     area.grade(torch.tensor([a * b]), "ada")
+
+
+def test_a_right_number_is_right_even_where_a_mistake_gives_the_same():
+    lucky = Mistake("luck", "this is luck", "expected", lambda a, b: b * a)
+    a, b = area.numbers("ada")
+    dataclasses.replace(area, mistakes=(lucky,)).grade(a * b, "ada")
 
 
 def test_a_prediction_is_noted_first_and_judged_later(capsys):
@@ -162,9 +181,10 @@ def test_a_prediction_is_noted_first_and_judged_later(capsys):
         guess.grade("down", "ada")
     with pytest.raises(AnswerError, match="came out otherwise"):
         guess.grade("stay", "ada")
-    for answer in (None, ["down"]):
-        with pytest.raises(AnswerError, match="choose one of up, down, stay"):
-            guess.check(answer, "ada")
+    for look in (guess.check, guess.grade):
+        for answer in (None, ..., "left", ["up"]):
+            with pytest.raises(AnswerError, match="choose one of up, down, stay"):
+                look(answer, "ada")
     guess.grade("up", "ada")
 
 
@@ -239,6 +259,14 @@ def test_same_wants_the_shape_and_the_tolerance():
     assert same(as_numbers(1.009), as_numbers(1.0), 0.01)
     assert not same(as_numbers(1.02), as_numbers(1.0), 0.01)
     assert not same(as_numbers([1.0]), as_numbers(1.0), 0.01)
+    assert same(as_numbers(1e-9), as_numbers(0.0), 0.01)  # what rounding leaves of a zero
+    assert not same(as_numbers(1e-3), as_numbers(0.0), 0.01)
+
+
+def test_tasks_of_every_kind_are_found_by_their_names():
+    chapter = ModuleType("chapter")
+    vars(chapter).update(double=double, area=area, guess=guess, seven=7, Mistake=Mistake)
+    assert tasks(chapter) == {"double": double, "area": area, "guess": guess}
 
 
 def outcome(task, function, values):

@@ -51,6 +51,28 @@ def test_features_that_repeat_others_change_no_answer(draw):
     torch.testing.assert_close(twice @ both, features @ once)
 
 
+def test_features_that_hardly_vary_still_count(draw):
+    features, wanted = draw(11, 5) * 10.0 ** -torch.arange(0, 10, 2), draw(5, 3)
+    (found,) = least_squares(features, features @ wanted)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_the_unit_of_the_features_does_not_matter_not_even_of_one_in_a_batch(draw, scale):
+    features, targets = draw(2, 11, 5), draw(2, 11, 3)
+    features = torch.cat([features, features], dim=-1)  # zeros among the values, in each unit
+    (wanted,) = least_squares(features, targets)
+    units = torch.tensor([1.0, scale], dtype=F64)[:, None, None]
+    (found,) = least_squares(features * units, targets)
+    torch.testing.assert_close(found * units, wanted)
+
+
+def test_several_hidden_layers_are_drawn_at_once(draw):
+    x, weights = draw(7, 5), draw(3, 5, 11)
+    each = torch.stack([random_relu(x, one) for one in weights])
+    torch.testing.assert_close(random_relu(x, weights), each)
+
+
 def test_many_features_estimate_the_arc_cosine_kernel(draw):
     # Cho & Saul 2009, eq. 6, order 1: E[relu(w·x) relu(w·y)] = |x||y| (sin θ + (π − θ) cos θ) / 2π
     x = draw(2, 5)

@@ -29,12 +29,24 @@ def test_the_largest_is_gpt2_small_but_for_its_vocabulary():
     assert found.without_embeddings == gpt2.without_embeddings
 
 
+def test_the_training_is_as_planned():
+    plan = Plan(T=17, steps=211, batch_size=5, lr=1e-4, weight_decay=0.3, warmup=7)
+    found = plan.settings()
+    assert (found.length, found.batch_size, found.weight_decay) == (17, 5, 0.3)
+    rates = [found.rate(step) for step in range(1, plan.steps + 1)]
+    assert rates.index(max(rates)) + 1 == plan.warmup
+    assert max(rates) == pytest.approx(1e-4)
+    assert min(rates[plan.warmup :]) == rates[-1] == pytest.approx(1e-5)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"V": 255}, "V of at least 256"),
         ({"H": 5}, "heads that divide"),
         ({"steps": 0}, "steps and save_every of at least 1"),
+        ({"save_every": 0}, "steps and save_every of at least 1"),
+        ({"held_out": 0.0}, r"held_out in \(0, 1\)"),
         ({"held_out": 1.0}, r"held_out in \(0, 1\)"),
         ({"lr": -1.0}, "lr"),
         ({"batch_size": 0}, "batch_size"),

@@ -1,5 +1,7 @@
 """From text to sampling in a folder: interrupted, continued, refused, killed."""
 
+import copy
+import math
 import signal
 import subprocess
 import sys
@@ -12,11 +14,12 @@ import torch
 
 from bigmodel_lib.models.sampling import GREEDY, Sampler
 from bigmodel_lib.train_gpt import Plan, Project, ProjectError
+from bigmodel_lib.train_gpt import __main__ as command_module
 from bigmodel_lib.train_gpt.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Plan(
-    V=280, T=13, L=2, D=16, H=2, dropout=0.1, steps=40, batch_size=3, save_every=10, warmup=4
+    V=280, T=13, L=2, D=16, H=2, dropout=0.1, steps=43, batch_size=3, save_every=10, warmup=4
 )
 TEXT = "\n".join(f"{n} and {n + 1} make {2 * n + 1}; 数字." for n in range(200))
 
@@ -50,17 +53,54 @@ def test_goes_on_to_the_very_weights_of_an_undisturbed_training(whole, tmp_path)
 def test_learns_and_measures_on_what_it_never_trained_on(whole, tmp_path):
     untrained = Project(tmp_path, TEXT, SMALL)
     assert whole.train_text + whole.test_text == TEXT
+    assert len(whole.test_text) == pytest.approx(SMALL.held_out * len(TEXT), abs=1)
     assert whole.measure() < untrained.measure() - 0.3
     assert whole.measure(50) != whole.measure()
 
 
-def test_a_finished_training_takes_no_more_steps(whole):
+def test_measures_the_first_character_behind_the_text_before_it(whole):
+    before = whole.tokenizer.encode(whole.train_text).ids[-SMALL.T :]
+    (first,) = whole.tokenizer.encode(whole.test_text[:1]).ids
+    with torch.no_grad():
+        scores = copy.deepcopy(whole.model).eval()(torch.tensor([before]))[0, -1]
+    bits = -scores.log_softmax(0)[first] / math.log(2)
+    assert whole.measure(1) == pytest.approx(float(bits), rel=1e-5)
+
+
+def test_what_is_held_out_reaches_neither_tokeniser_nor_training(tmp_path):
+    one = Project(tmp_path / "one", TEXT, SMALL)
+    other = Project(tmp_path / "other", one.train_text + "z" * len(one.test_text), SMALL)
+    assert other.tokenizer.to_str() == one.tokenizer.to_str()
+    assert torch.equal(other.run.texts[0], one.run.texts[0])
+    assert other.measure(50) != one.measure(50)
+
+
+def test_the_seed_decides_about_weights_and_windows_and_leaves_other_draws_alone(tmp_path):
+    before = torch.get_rng_state()
+    one = Project(tmp_path / "one", TEXT, SMALL)
+    other = Project(tmp_path / "other", TEXT, replace(SMALL, seed=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(one.model.tokens.weight, other.model.tokens.weight)
+    other.model.load_state_dict(one.model.state_dict())
+    assert next(one.steps())["loss"] != next(other.steps())["loss"]
+
+
+def test_the_model_drops_out_while_it_trains(whole):
+    ids = torch.tensor([whole.tokenizer.encode("12 and 13").ids])
+    assert not torch.equal(whole.model(ids), whole.model(ids))
+
+
+def test_a_finished_training_takes_no_more_steps_and_its_files_stay(whole):
+    written = {path: path.stat().st_mtime_ns for path in whole.folder.iterdir()}
     assert list(Project(whole.folder, TEXT).steps()) == []
+    assert {path: path.stat().st_mtime_ns for path in whole.folder.iterdir()} == written
 
 
 def test_writes_behind_the_prompt_and_the_same_again(whole):
     text = whole.write("数字 1", 12, Sampler(temperature=1.0), seed=3)
     assert text.startswith("数字 1")
+    assert whole.write("数字 1", 0, GREEDY) == "数字 1"
+    assert whole.write("Ω ü\n", 3, GREEDY).startswith("Ω ü\n")  # characters it has never seen
     assert text == whole.write("数字 1", 12, Sampler(temperature=1.0), seed=3)
     assert text != whole.write("数字 1", 12, Sampler(temperature=1.0), seed=4)
     assert len(whole.tokenizer.encode(whole.write("1", 30, GREEDY)).ids) > 13  # beyond its window
@@ -77,7 +117,9 @@ def test_refuses_another_plan_another_text_and_too_little_of_it(whole, tmp_path)
     with pytest.raises(ProjectError, match="another text"):
         Project(whole.folder, TEXT + "!")
     with pytest.raises(ProjectError, match="more than T=13 tokens"):
-        Project(tmp_path, "short", SMALL)
+        Project(tmp_path / "short", "short", SMALL)
+    with pytest.raises(ProjectError, match="and 0 characters"):
+        Project(tmp_path / "no test", TEXT, replace(SMALL, held_out=1e-20))
 
 
 # --- the command
@@ -114,9 +156,51 @@ def test_the_command_trains_measures_and_writes(tmp_path, capsys):
     folder, options = str(tmp_path / "gpt"), ["--text", str(text), "--device", "cpu"]
     threads = ["--threads", str(torch.get_num_threads())]
     assert main([folder, *options, *threads, "--plan", str(plan)]) == 0
-    assert "40 steps, held-out text: " in capsys.readouterr().out
+    assert "43 steps, held-out text: " in capsys.readouterr().out
     assert main([folder, *options, *threads, "--write", "1 and", "--tokens", "5"]) == 0
     assert capsys.readouterr().out.startswith("1 and")
+
+
+def test_the_command_writes_as_it_is_asked_to(whole, tmp_path, monkeypatch, capsys):
+    threads, text = [], tmp_path / "text.txt"
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    text.write_text(TEXT, encoding="utf-8")
+    how = ["--tokens", "23", "--temperature", "1.7", "--seed", "5", "--threads", "3"]
+    options = ["--text", str(text), "--device", "cpu", "--write", "1 and", *how]
+    assert main([str(whole.folder), *options]) == 0
+    wanted = whole.write("1 and", 23, Sampler(temperature=1.7), seed=5)
+    assert capsys.readouterr().out == wanted + "\n"
+    assert threads == [3]
+
+
+def test_the_command_refuses_another_plan_for_its_folder(whole, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command_module, "language_reference", lambda: TEXT)  # without --text
+    threads = ["--threads", str(torch.get_num_threads())]
+    for more in ([], ["--write", "1 and"]):
+        assert main([str(whole.folder), *threads, "--plan", "minute", *more]) == 1
+        assert "holds another plan" in capsys.readouterr().err
+    assert main([str(whole.folder), *threads, "--device", "cpu"]) == 0
+
+
+def test_stopped_by_hand_the_command_says_so_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command_module, "language_reference", lambda: TEXT)
+    SMALL.write(tmp_path / "plan.json")
+    line = [str(tmp_path), "--device", "cpu", "--threads", str(torch.get_num_threads())]
+
+    def stopped(self, characters=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Project, "measure", stopped)
+    assert main(line) == 130
+    said = capsys.readouterr()
+    assert "the same command goes on" in said.err
+    assert "goes on after step" not in said.out
+    monkeypatch.undo()
+    monkeypatch.setattr(command_module, "language_reference", lambda: TEXT)
+    assert main(line) == 0
+    said = capsys.readouterr()
+    assert f"goes on after step {SMALL.steps}" in said.out
+    assert f"{SMALL.steps}/{SMALL.steps}" in said.err  # the bar begins where the training stood
 
 
 @pytest.mark.parametrize(
