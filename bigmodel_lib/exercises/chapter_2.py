@@ -84,6 +84,13 @@ memory = NumberTask(
             lambda millions: 12 * millions / 1000,
         ),
         Mistake(
+            "keeps a second copy",
+            "a second, more exact copy of the weights belongs to training in 16 bits; here they "
+            "are exact already",
+            "expected",
+            lambda millions: 20 * millions / 1000,
+        ),
+        Mistake(
             "bits for bytes",
             "float32 is 32 bits: how many bytes is that?",
             "expected",

@@ -151,7 +151,8 @@ generator_steps = CodeTask(
         ),
         Mistake(
             "detaches the generator",
-            "the generator has not moved: nothing of D's judgement comes back through detach",
+            "the generator has not moved. Is a step taken, and does D's judgement reach G? Nothing "
+            "comes back through detach",
             "expected",
             _train(lambda scores: F.softplus(-scores).mean(), cut=True),
         ),

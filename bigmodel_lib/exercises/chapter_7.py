@@ -48,6 +48,14 @@ distillation = CodeTask(
             lambda student, teacher, T: _distil(student, teacher, T, swap=True),
         ),
         Mistake(
+            "takes the cross-entropy",
+            "this is the cross-entropy of p and q: the teacher's own entropy is still in it",
+            "expected",
+            lambda student, teacher, T: (
+                -(T**2) * ((teacher / T).softmax(1) * (student / T).log_softmax(1)).sum(1).mean()
+            ),
+        ),
+        Mistake(
             "averages over classes, too",
             "the divergence is a sum over the classes; the mean is over the rows alone",
             "expected",
@@ -89,6 +97,12 @@ eight_bits = CodeTask(
             lambda w: _eight_bits(w, cut=True),
         ),
         Mistake(
+            "leaves the whole numbers",
+            "these are the whole numbers that are stored. Which weights do they stand for?",
+            "expected",
+            lambda w: (w / (w.abs().amax(1, keepdim=True) / 127)).round(),
+        ),
+        Mistake(
             "255 steps on one side",
             "255 steps are there from −127 to 127: 127 on each side of 0",
             "expected",
@@ -118,7 +132,7 @@ lora = NumberTask(
         ),
         Mistake(
             "one of two factors",
-            "the addition is a product B A of two matrices, each with D · r numbers",
+            "the addition is a product B A. Both of its matrices are trained",
             "expected",
             lambda D, L, r: 2 * L * D * r,
         ),

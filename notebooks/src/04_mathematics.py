@@ -14,9 +14,6 @@
 # ---
 
 # %% [markdown]
-#
-
-# %% [markdown]
 # # 4 Mathematical models and formulas, explained by example · 数学模型和公式 & 详细讲解 & 举例说明
 #
 # **The question:** the formulas of large models fit on one page. Which of them can you check yourself, and what happens when a sign or a square root is printed wrong?

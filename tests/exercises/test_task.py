@@ -123,7 +123,8 @@ def test_a_function_cannot_reach_the_right_answer_through_its_arguments():
         (lambda x: x.sum(), r"shape \(2, 3\), got \(\)"),
         (lambda x: x**2, "this squares"),
         (lambda x: 2 * x + 1, "none of the known"),
-        (lambda x: 2 * x * float("nan"), "not right yet"),
+        (lambda x: 2 * x * float("nan"), "not every number is finite"),
+        (lambda x: [2 * x, 2], "returns no numbers"),
     ],
 )
 def test_a_wrong_function_is_refused_with_a_reason(answer, hint):
@@ -134,6 +135,14 @@ def test_a_wrong_function_is_refused_with_a_reason(answer, hint):
 def test_a_function_may_return_lists_and_arrays():
     double.check(lambda x: (2 * x).tolist(), "ada")
     double.check(lambda x: (2 * x).numpy(), "ada")
+    double.check(lambda x: list(2 * x), "ada")  # a list of tensors
+
+
+def test_a_function_may_compute_in_float32():
+    spread = dataclasses.replace(double, right=lambda x: (x + 100) * 2 - 200)
+    spread.check(lambda x: (x.float() + 100) * 2 - 200, "ada")
+    with pytest.raises(AnswerError, match="none of the known"):
+        spread.check(lambda x: 2 * x * 1.0001, "ada")
 
 
 def test_errors_in_the_students_code_are_the_students_to_read():
@@ -141,7 +150,7 @@ def test_errors_in_the_students_code_are_the_students_to_read():
         double.check(lambda x: 1 / 0, "ada")
 
 
-@pytest.mark.parametrize("answer", [None, ..., "12", [1, 2], torch.ones(2)])
+@pytest.mark.parametrize("answer", [None, ..., "12", [1, 2], torch.ones(2), float("nan")])
 def test_a_number_is_one_number(answer):
     with pytest.raises(AnswerError, match="need one number of m²"):
         area.check(answer, "ada")
@@ -167,7 +176,7 @@ def test_a_right_number_is_right_even_where_a_mistake_gives_the_same():
 
 def test_a_prediction_is_noted_first_and_judged_later(capsys):
     guess.check("down", "ada")
-    assert "you predict that it falls" in capsys.readouterr().out
+    assert "you predict: it falls" in capsys.readouterr().out
     with pytest.raises(AnswerError, match="it does not fall"):
         guess.grade("down", "ada")
     with pytest.raises(AnswerError, match="came out otherwise"):

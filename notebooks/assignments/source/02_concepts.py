@@ -81,7 +81,7 @@ print(f"{(two.attention + two.mlp) / (one.attention + one.mlp):.2f} times")
 # %% [markdown]
 # ## 3. The parameters of a GPT (4 points)
 #
-# Write `count(L, D, V, T)`: the parameters of a GPT with $L$ layers of width $D$, vocabulary $V$, context $T$, as GPT-2 has them: learned positions, biases everywhere, two normalisations a layer and one at the end, the output tied to the embedding. No model may be built in it.
+# Write `count(L, D, V, T)`: the parameters of a GPT with $L$ layers of width $D$, vocabulary $V$, context $T$, as GPT-2 has them: learned positions, biases everywhere, an MLP $4D$ wide, two normalisations a layer and one at the end, the output tied to the embedding. No model may be built in it.
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "count", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def count(L, D, V, T):
@@ -101,7 +101,7 @@ tasks.count.grade(count, student)
 # %% [markdown]
 # ## 4. The deepest model within a budget (2 points)
 #
-# In the builder, set *width D* to yours, vocabulary 50,257 and context 1,024. What is the largest number of layers with fewer parameters than your budget?
+# In the builder, set *width D* to yours and *heads H* to 8, which divides each width; vocabulary and context stay those of GPT-2, 50,257 and 1,024. What is the largest number of layers with fewer parameters than your budget?
 
 # %%
 D, budget = tasks.layers.numbers(student)

@@ -73,7 +73,7 @@ tasks.weights.grade(weights, student)
 # %% [markdown]
 # ## 3. A temperature in the explorer (2 points)
 #
-# Set the head width to your $d$. Read the entropy under the *article*'s rule; then choose the rule *1/√d*, and move the *temperature* until the entropy is the same. At which temperature is that? (10 % off is near enough.)
+# The explorer opens with one head of your width $d$ and the *article*'s rule. Read the entropy; then *scale scores by* 1/√d, and move the *temperature* until the entropy is the same. At which temperature is that? (10 % off is near enough.)
 
 # %%
 (d,) = tasks.temperature.numbers(student)
@@ -139,7 +139,7 @@ tasks.signs.grade(prediction, student)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now see it: choose *the article's signs*, and press *Play*.
+# Now see it: this lab opens with the article's signs. Press *Play*.
 
 # %%
 GAN1D(objective="the article's signs")

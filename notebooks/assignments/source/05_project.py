@@ -54,7 +54,7 @@ tasks.parameters.grade(count, student)
 # %% [markdown]
 # ## 2. The discriminator's loss (4 points)
 #
-# Write `d_loss(D, G, real, z)` for networks `D` (data to scores, without sigmoid) and `G` (noise to data): the mean of $-\log\sigma(D(x))$ over real data plus the mean of $-\log(1 - \sigma(D(G(z))))$ over generated data. After `backward()`, no weight of `G` may hold a gradient. (`F.softplus` is stable.)
+# Write `d_loss(D, G, real, z)` for networks `D` (data to scores, without sigmoid) and `G` (noise to data): the mean of $-\log\sigma(D(x))$ over real data plus the mean of $-\log(1 - \sigma(D(G(z))))$ over generated data. After `backward()`, no weight of `G` may hold a gradient. (Section 5.2 writes both with `F.softplus`, which is stable.)
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "d-loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def d_loss(D, G, real, z):
@@ -93,7 +93,7 @@ tasks.generator_steps.grade(train, student)
 # %% [markdown]
 # ## 4. A batch size for the lab (2 points)
 #
-# Set *D steps per G step* to your number. Which *batch size* makes the discriminator look at your number of images, real and generated together, for each step of the generator? Try it: *Step* once, and see how the losses settle with a small and a large batch.
+# The lab opens with your number of *D steps per G step*. Which *batch size* makes the discriminator look at your number of images, real and generated together, for each step of the generator? Try it: *Step* once, and see how the losses settle with a small and a large batch.
 
 # %%
 n, wanted = tasks.batch.numbers(student)

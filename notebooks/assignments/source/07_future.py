@@ -101,7 +101,7 @@ tasks.cache.grade(gigabytes, student)
 # %% [markdown]
 # ## 4. Eight bits (4 points)
 #
-# Write `eight_bits(w)`: a matrix `(rows, k)` to what is left of it in 8 bits: in each row, the nearest whole multiple, from −127 to 127, of the row's largest absolute value / 127.
+# Write `eight_bits(w)`: a matrix `(rows, k)` to what is left of it after 8 bits. A row's step is its largest absolute value / 127; each entry becomes the nearest whole multiple of it, as a float again.
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "eight-bits", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def eight_bits(w):

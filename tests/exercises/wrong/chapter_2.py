@@ -9,6 +9,7 @@ WRONG = {
         "weights alone": ("(1 + 1 + 2)", "1"),
         "forgets the optimiser": ("(1 + 1 + 2)", "(1 + 1)"),
         "one moment": ("(1 + 1 + 2)", "(1 + 1 + 1)"),
+        "keeps a second copy": ("(1 + 1 + 2)", "(1 + 1 + 1 + 2)"),
         "bits for bytes": ("1e6 * 4", "1e6 * 32"),
     },
     "width": {

@@ -22,6 +22,7 @@ WRONG = {
     "eight_bits": {
         "one scale for all rows": ("amax(dim=1, keepdim=True)", "max()"),
         "cuts instead of rounding": (".round()", ".int()"),
+        "leaves the whole numbers": (".round() * step", ".round()"),
         "255 steps on one side": ("/ 127", "/ 255"),
     },
     "distillation": {
@@ -31,6 +32,7 @@ WRONG = {
             "(p * (p.log() - log_q))",
             "(log_q.exp() * (log_q - p.log()))",
         ),
+        "takes the cross-entropy": ("(p * (p.log() - log_q))", "(-p * log_q)"),
         "averages over classes, too": (".sum(dim=1)", ".mean(dim=1)"),
     },
 }
