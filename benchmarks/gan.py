@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -27,11 +26,10 @@ from bigmodel_lib.data.digits import LabelledImages, load_digits
 from bigmodel_lib.models.gan import make_gan
 from bigmodel_lib.training import GANRun, GANSettings
 from bigmodel_lib.training.gan_compiled import CompiledGANRun
-from side_by_side import alternate, parser, ratio, save, table
+from side_by_side import CLOCKS, alternate, parser, ratio, save, table
 
 B, Z, SLOPE = 64, 100, 0.2
 LR, BETA1 = 1e-3, 0.5
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 OURS = ("GANRun", "CompiledGANRun")
 
 

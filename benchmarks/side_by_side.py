@@ -18,6 +18,8 @@ from statistics import median, quantiles
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
 
 def alternate(
     candidates: dict[str, Callable[[], object]],
