@@ -131,7 +131,7 @@ CASES = {
             "p": [0.05 * i for i in range(1, 21)],
         },
     ),
-    "ScalingLab": Case(ScalingLab, {"named": OFFERED, "family": OFFERED, "count": OFFERED}),
+    "ScalingLab": Case(ScalingLab, {"named": OFFERED, "family": OFFERED}),
     "SpectrogramLab": Case(
         SpectrogramLab,
         {

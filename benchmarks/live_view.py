@@ -6,7 +6,6 @@ does beyond is the sending of messages. OptimizerRace is left out, because it wa
 that its reader sets, and PipelineLab, because it stops at the step that its reader sets.
 """
 
-import time
 from collections.abc import Callable
 from statistics import median, quantiles
 
