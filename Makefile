@@ -95,7 +95,7 @@ classroom: $(STAMP) ## a course with a demonstration class, in JupyterLab (ARGS=
 	@$(PY) tools/classroom.py $(ARGS)
 
 bench: $(BENCH_STAMP) ## run every benchmark, beside the peers in .venv-bench (ARGS=)
-	@for file in benchmarks/*.py; do \
+	@for file in $(filter-out benchmarks/side_by_side.py %_peer.py %_peers.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BENCH_RUN) "$$file" --json build/bench/$$(basename $$file .py).json $(ARGS) || exit 1; \
 	done
 

@@ -2,32 +2,49 @@
 
 Controls are moved over their range, one change at a time, in an order drawn at random, as a
 reader's hand would; AttentionExplorer at up to 64 tokens and 16 heads, VAELab with a code of 8
-and a run that has begun.
+and a run that has begun. Three of them also stand beside `ipywidgets.interactive` with
+`plt.subplots`, drawing the same data, in turns.
 """
 
+import itertools
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
 import torch
 
+from bigmodel_lib.cached.language import NumberTranslator
 from bigmodel_lib.costs import PUBLISHED
-from bigmodel_lib.models.transformer import PRESETS
+from bigmodel_lib.models.bpe import train
+from bigmodel_lib.models.transformer import GPT, PRESETS, GPTConfig
 from bigmodel_lib.widgets import (
+    GAN1D,
     AdversarialLab,
     AttentionExplorer,
+    BackpropStepper,
+    DenoisingLab,
+    DetectorLab,
     DrawDigit,
     EfficiencyLab,
+    GANLab,
     ModelBuilder,
+    OptimizerRace,
+    PipelineLab,
     ResourceCalculator,
+    SamplerLab,
+    ScalingLab,
+    SpectrogramLab,
+    TranslatorLab,
     VAELab,
 )
 from bigmodel_lib.widgets.base import Explorer
-from side_by_side import arguments, save, table
+from pyplot_peers import DRAW, peer
+from side_by_side import CLOCKS, parser, ratio, save, table
 
 CHANGES = 60  # of each control
+OFFERED = ()  # all values of a control that offers some
+PEER_MOVES = {"AttentionExplorer": "temperature", "GAN1D": "mean", "VAELab": "x"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,19 @@ def _vae() -> Explorer:
     return lab
 
 
+def _gan() -> Explorer:
+    lab = GANLab()
+    lab.run(steps=20)
+    return lab
+
+
+def _sampler() -> Explorer:
+    torch.manual_seed(0)
+    encoding = train("the cat sat on the mat and the dog sat on the log " * 3, 263)
+    model = GPT(GPTConfig(V=263, T=128, L=2, D=64, H=4))
+    return SamplerLab(model, encoding, length=5, prompt="the cat")
+
+
 def _pad() -> list:
     """A stroke that grows point by point, as under a pen."""
     points = [[0.2 + 0.006 * i, 0.2] for i in range(100)]
@@ -56,6 +86,65 @@ def _pad() -> list:
 
 
 CASES = {
+    "BackpropStepper": Case(
+        BackpropStepper, {f"input{i}": [0.1 * x for x in range(-20, 21)] for i in (1, 2)}
+    ),
+    "DenoisingLab": Case(
+        DenoisingLab, {"digit": range(10), "look": range(101), "eta": [0.0, 0.5, 1.0]}
+    ),
+    "DetectorLab": Case(
+        DetectorLab,
+        {
+            "score": [0.05 * i for i in range(1, 20)],
+            "most": [0.05 * i for i in range(1, 20)],
+            "truth": [False, True],
+            "seed": range(20),
+        },
+    ),
+    "GAN1D": Case(
+        GAN1D,
+        {
+            "mean": [0.1 * i for i in range(-20, 21)],
+            "std": [0.1 * i for i in range(3, 20)],
+            "answer": OFFERED,
+        },
+    ),
+    "GANLab": Case(
+        _gan, {"d_lr": [1e-3, 2e-3, 5e-3], "batch_size": [16, 32, 64], "beta1": [0.0, 0.5, 0.9]}
+    ),
+    "OptimizerRace": Case(
+        OptimizerRace,
+        {
+            "lr_SGD": [1e-3, 2e-3, 5e-3, 1e-2],
+            "beta1": [0.1 * i for i in range(10)],
+            "start_x": [0.1 * i for i in range(-20, 21)],
+        },
+    ),
+    "PipelineLab": Case(
+        PipelineLab, {"scaling": OFFERED, "leak": [False, True], "lr": [0.01, 0.1, 0.3]}
+    ),
+    "SamplerLab": Case(
+        _sampler,
+        {
+            "temperature": [0.1 * i for i in range(1, 20)],
+            "k": range(1, 50),
+            "p": [0.05 * i for i in range(1, 21)],
+        },
+    ),
+    "ScalingLab": Case(ScalingLab, {"named": OFFERED, "family": OFFERED}),
+    "SpectrogramLab": Case(
+        SpectrogramLab,
+        {
+            "pitch": [90 + 5.0 * i for i in range(30)],
+            "overlap": [2, 4, 8],
+            "bands": range(10, 21, 2),
+            "M": [256, 512],
+        },
+    ),
+    "TranslatorLab": Case(
+        lambda: TranslatorLab(NumberTranslator().load()[0]),
+        {"step": range(4), "head": OFFERED},
+    ),
     "AdversarialLab": Case(
         AdversarialLab,
         {
@@ -118,33 +207,92 @@ CASES = {
 }
 
 
-def latencies(case: Case) -> dict[str, list[float]]:
+def values_of(explorer: Explorer, moves: dict[str, Sequence]) -> dict[str, list]:
+    """Values of each control."""
+    return {
+        name: list(values) or [value for _, value in explorer.controls[name]._options_full]
+        for name, values in moves.items()
+    }
+
+
+def change(explorer: Explorer, name: str, value, clock: Callable[[], float]) -> float:
+    """Milliseconds from a control's new value to the picture.
+
+    Raises:
+        SystemExit: the explorer refuses the value.
+        Exception: whatever went wrong in it.
+    """
+    explorer.controls[name].value = value
+    start = clock()
+    explorer._tick()  # what the kernel's loop does with the change
+    took = 1000 * (clock() - start)
+    if explorer.error is not None:
+        raise explorer.error
+    if explorer._refused:
+        raise SystemExit(f"{type(explorer).__name__}: {explorer._refused}")
+    return took
+
+
+def latencies(case: Case, changes: int, clock: Callable[[], float]) -> dict[str, list[float]]:
     """Milliseconds by control."""
     explorer = case.make()
     explorer.run()
     dice = random.Random(0)
-    order = [name for name in case.moves for _change in range(CHANGES)]
+    values = values_of(explorer, case.moves)
+    order = [name for name in case.moves for _change in range(changes)]
     dice.shuffle(order)
     times = {name: [] for name in case.moves}
     for name in order:
-        control = explorer.controls[name]
-        control.value = dice.choice([v for v in case.moves[name] if v != control.value])
-        start = time.perf_counter()
-        explorer._tick()  # what the kernel's loop does with the change
-        times[name].append(1000 * (time.perf_counter() - start))
-        if explorer.error is not None:
-            raise explorer.error
-        if explorer._refused:
-            raise SystemExit(f"{type(explorer).__name__}: {explorer._refused}")
+        now = explorer.controls[name].value
+        value = dice.choice([v for v in values[name] if v != now])
+        times[name].append(change(explorer, name, value, clock))
     return times
 
 
+def beside_peer(name: str, changes: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    """Milliseconds of one control's changes, of the explorer and of its peer, in turns."""
+    case, control = CASES[name], PEER_MOVES[name]
+    ours, other = case.make(), case.make()
+    ours.run()
+    other.run()
+    theirs = peer(other, name, control)
+    values, times = itertools.cycle(case.moves[control]), {"ours": [], "theirs": []}
+    for value in itertools.islice(values, changes + 2):
+        if value == ours.controls[control].value:
+            continue  # no change
+        times["ours"].append(change(ours, control, value, clock))
+        start = clock()
+        theirs(value)
+        times["theirs"].append(1000 * (clock() - start))
+    return {side: values[2:] for side, values in times.items()}  # after fonts and caches
+
+
+def compare_peers(changes: int, clock: Callable[[], float]) -> dict[str, dict]:
+    """Ours over theirs, by explorer; a table of them is printed."""
+    figures = {}
+    for name in DRAW:
+        times = beside_peer(name, changes, clock)
+        medians = {f"{side}, median ms": median(values) for side, values in times.items()}
+        figures[name] = medians | ratio(times["ours"], times["theirs"])
+    rows = [
+        [name, PEER_MOVES[name], *(f"{value:.2f}" for value in list(one.values())[:5])]
+        for name, one in figures.items()
+    ]
+    head = ["explorer", "control", "ours, ms", "pyplot, ms", "ratio", "lower", "upper"]
+    print(table(head, rows))
+    return figures
+
+
 def main() -> None:
-    options = arguments(__doc__)
+    options = parser(__doc__)
+    options.add_argument("--changes", type=int, default=CHANGES, help="of each control")
+    options.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: for a busy machine")
+    options = options.parse_args()
+    clock = CLOCKS[options.clock]
     torch.set_num_threads(1)  # what the chapters choose
     figures, rows = {}, []
     for explorer, case in CASES.items():
-        times = latencies(case)
+        times = latencies(case, options.changes, clock)
         times["all"] = [t for values in times.values() for t in values]
         figures[explorer] = {
             name: {"median ms": median(values), "95th percentile ms": quantiles(values, n=20)[-1]}
@@ -153,6 +301,7 @@ def main() -> None:
         for name, figure in figures[explorer].items():
             rows.append([explorer, name, *(f"{value:.1f}" for value in figure.values())])
     print(table(["explorer", "control", "median ms", "95th percentile ms"], rows))
+    figures["beside pyplot"] = compare_peers(options.changes, clock)
     save(options.json, figures)
 
 

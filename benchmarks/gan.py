@@ -47,7 +47,7 @@ def our_steps(data: LabelledImages, device: torch.device) -> dict[str, Callable]
 
 
 def matrix_products() -> Callable[[], None]:
-    """The products of a step, into memory that is there: G forward and back, D on 3 batches."""
+    """The products of a step, into memory that is there; those with D's one score left out."""
     x, h = torch.randn(B, 784), torch.randn(B, 128)
     down, up = torch.randn(784, 128), torch.randn(128, 784)
     thin, wide, noise = torch.randn(B, 128), torch.randn(B, 784), torch.randn(B, Z)
