@@ -112,11 +112,21 @@ def test_growth_fits_a_power(monkeypatch):
     assert exponent([1, 2, 4], [3, 6, 12]) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("make", [lambda: growth.train(D=16), lambda: growth.explore(T=4, H=2)])
-def test_what_growth_measures_runs(make):
-    step = make()
+def test_growth_times_training_steps():
+    step = growth.train(D=16)
+    assert [step().step, step().step] == [1, 2]
+
+
+def test_growth_times_changes_that_draw_another_picture(monkeypatch):
+    drawn, render = [], AttentionExplorer.render
+    monkeypatch.setattr(
+        AttentionExplorer, "render", lambda lab: drawn.append(render(lab)) or drawn[-1]
+    )
+    step = growth.explore(T=4, H=2)
+    drawn.clear()
     step()
     step()
+    assert len(drawn) == len(set(drawn)) == 2
 
 
 def test_a_worker_of_the_data_parallel_benchmark_writes_its_seconds(tmp_path, monkeypatch):
