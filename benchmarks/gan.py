@@ -216,10 +216,10 @@ def replayed(run: CompiledGANRun) -> Callable[[], None]:
     z = torch.empty(size, run.Z, device=device)
     index = torch.zeros(size, dtype=torch.int64, device=device)
     s = run.settings
-    rates = torch.tensor([s.d_lr, s.g_lr, s.beta1, s.beta2], device=device)
 
     def step():
-        return run._graph(s.loss, z, run.data.images, index, rates, *run._state())
+        state = run._state()
+        return run._graph(s.loss, z, run.data.images, index, run._rates(state), *state)
 
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

@@ -203,6 +203,12 @@ class GPT(nn.Module):
             TypeError: ids are not int32 or int64.
             ValueError: ids are not (B, T), empty, or too long.
         """
+        return self.unembed(self.features(ids, cache, last=last))
+
+    def features(
+        self, ids: Tensor, cache: list[KeyValueCache] | None = None, *, last: bool = False
+    ) -> Tensor:
+        """What `forward` makes scores from, (B, T, D), with last (B, 1, D); arguments as there."""
         start = 0 if cache is None else cache[0].length
         self._check(ids, start)
         where = torch.arange(start, start + ids.shape[1], device=ids.device)
@@ -210,7 +216,7 @@ class GPT(nn.Module):
         for block, kept in zip(self.blocks, cache or [None] * len(self.blocks), strict=True):
             again = self.recompute and kept is None
             x = checkpoint(block, x, use_reentrant=False) if again else block(x, kept)
-        return self.unembed(self.norm(x[:, -1:] if last else x))
+        return self.norm(x[:, -1:] if last else x)
 
     def unembed(self, x: Tensor) -> Tensor:
         """Features (B, T, D) to the logits of each token, (B, T, V)."""

@@ -53,9 +53,22 @@ class CompiledGANRun(GANRun):
         s = self.settings
         z = torch.randn(s.batch_size, self.Z, device=self.device)
         index = torch.randint(len(self.data), (len(z),), device=self.device)
-        # tensors, because another number would compile another graph
-        rates = torch.tensor([s.d_lr, s.g_lr, s.beta1, s.beta2], device=self.device)
-        return self._compiled(s.loss, z, self.data.images, index, rates, *self._state())
+        state = self._state()
+        return self._compiled(s.loss, z, self.data.images, index, self._rates(state), *state)
+
+    def _rates(self, state) -> Tensor:
+        """What Adam's next step needs: rates of D and G, β₁, β₂, and 1 - βᵗ of all four moments.
+
+        A tensor, because another number would compile another graph; the powers outside of the
+        graph, because the compiler would take them anew for every 16 weights.
+        """
+        s = self.settings
+        numbers = torch.tensor(
+            [s.d_lr, s.g_lr, s.beta1, s.beta2], dtype=torch.float64, device=self.device
+        )
+        t = 1 + torch.stack([moments[0]["step"] for _, moments in state])
+        corrections = 1 - numbers[2:, None] ** t  # (β₁ and β₂, D and G)
+        return torch.cat([numbers, corrections.flatten()]).to(self.data.images.dtype)
 
     def _state(self) -> list[tuple[dict[str, Tensor], list[dict[str, Tensor]]]]:
         """Parameters by name and Adam's moments, of D and of G: the tensors themselves."""
@@ -70,7 +83,7 @@ class CompiledGANRun(GANRun):
 
     def _graph(self, loss: str, z, images, index, rates, d, g) -> dict[str, Tensor]:
         (d_params, d_moments), (g_params, g_moments) = d, g
-        d_lr, g_lr, beta1, beta2 = rates.unbind()
+        d_lr, g_lr, beta1, beta2, *corrections = rates.unbind()
         real = images.index_select(0, index)
         fake, pull_back = vjp(lambda p: functional_call(self.generator, p, z), g_params)
 
@@ -80,7 +93,7 @@ class CompiledGANRun(GANRun):
             return LOSSES[loss].discriminator(*halves), [half.mean() for half in halves]
 
         d_grads, (d_loss, (d_real, d_fake)) = grad_and_value(d_loss_of, has_aux=True)(d_params)
-        _adam(d_params, d_grads, d_moments, d_lr, beta1, beta2)
+        _adam(d_params, d_grads, d_moments, d_lr, (beta1, beta2), corrections[::2])
 
         def g_loss_of(images):
             scores = functional_call(self.discriminator, d_params, images).flatten()
@@ -88,7 +101,7 @@ class CompiledGANRun(GANRun):
 
         through_d, g_loss = grad_and_value(g_loss_of)(fake)
         (g_grads,) = pull_back(through_d)
-        _adam(g_params, g_grads, g_moments, g_lr, beta1, beta2)
+        _adam(g_params, g_grads, g_moments, g_lr, (beta1, beta2), corrections[1::2])
         values = {"d_loss": d_loss, "d_grad": _norm(d_grads), "d_real": d_real, "d_fake": d_fake}
         return values | {"g_loss": g_loss, "g_grad": _norm(g_grads)}
 
@@ -107,12 +120,13 @@ def _norm(grads: dict[str, Tensor]) -> Tensor:
     return torch.stack([g.square().sum() for g in grads.values()]).sum().sqrt()
 
 
-def _adam(params, grads, moments, lr, beta1, beta2) -> None:
+def _adam(params, grads, moments, lr, betas, corrections) -> None:
     """One step in place; `moments` holds `torch.optim.Adam`'s, in the order of `params`."""
+    (beta1, beta2), (first, second) = betas, corrections
+    step_size, root = lr / first, second.sqrt()
     for (name, p), state in zip(params.items(), moments, strict=True):
         g, mean, square = grads[name], state["exp_avg"], state["exp_avg_sq"]
-        step = state["step"].add_(1)
-        mean.lerp_(g, 1 - beta1)
-        square.lerp_(g * g, 1 - beta2)
-        scale = (square / (1 - beta2**step)).sqrt() + EPSILON
-        p.sub_(lr / (1 - beta1**step) * mean / scale)
+        state["step"].add_(1)
+        mean.mul_(beta1).add_(g * (1 - beta1))
+        square.mul_(beta2).add_(g * g * (1 - beta2))
+        p.sub_(step_size * mean / (square.sqrt() / root + EPSILON))

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bigmodel_lib.models.chunked_loss import chunked_cross_entropy
+from bigmodel_lib.models.transformer import GPT
 from bigmodel_lib.training.muon import Muon, inner_matrices
 from bigmodel_lib.training.run import Run
 from bigmodel_lib.training.schedule import Schedule, adamw
@@ -47,11 +49,14 @@ class TextRun(Run):
         settings: what may change live.
         further: a second text (N',), from which `settings.further` of the windows come.
         muon: whether `Muon` moves the matrices inside the model, and AdamW only the rest.
+        rows: score so many positions at a time, see `chunked_cross_entropy`; the model is then a
+            `GPT`, and its vocabulary large, or nothing is won. None scores all at once.
         others: seed, check_every, keep_every and keep of `Run`.
 
     Raises:
         ValueError: a text is shorter than a window and its next token, or a share of the windows
-            is to come from a second text that is not there.
+            is to come from a second text that is not there, or rows < 1.
+        TypeError: rows, but no `GPT`.
     """
 
     def __init__(
@@ -62,8 +67,13 @@ class TextRun(Run):
         settings: TextSettings | None = None,
         further: Tensor | None = None,
         muon: bool = False,
+        rows: int | None = None,
         **others,
     ):
+        if rows is not None and not isinstance(model, GPT):
+            raise TypeError(f"need a GPT to score rows by rows, got {type(model).__name__}")
+        if rows is not None and rows < 1:
+            raise ValueError(f"need rows >= 1, got {rows}")
         settings = settings or TextSettings()
         texts = [ids] if further is None else [ids, further]
         for text in texts:
@@ -73,14 +83,13 @@ class TextRun(Run):
         if settings.further and further is None:
             raise ValueError(f"need a second text for {settings.further:.0%} of the windows")
         device = next(model.parameters()).device
-        self.model, self.texts = model, [text.to(device) for text in texts]
+        self.model, self.texts, self.rows = model, [text.to(device) for text in texts], rows
         super().__init__({"model": model}, _optimizers(model, muon), settings, **others)
 
     def train_step(self) -> dict[str, Tensor]:
         """One step of the optimisers on one batch of windows."""
         windows = self.draw()
-        scores = self.model(windows[:, :-1])
-        loss = F.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
+        loss = self._loss(windows[:, :-1], windows[:, 1:].flatten())
         for optimizer in self.optimizers.values():
             self.settings.apply(optimizer, self.step + 1)
             optimizer.zero_grad()
@@ -88,6 +97,12 @@ class TextRun(Run):
         for optimizer in self.optimizers.values():
             optimizer.step()
         return {"loss": loss}
+
+    def _loss(self, ids: Tensor, targets: Tensor) -> Tensor:
+        if self.rows is None:
+            return F.cross_entropy(self.model(ids).flatten(0, 1), targets)
+        x = self.model.features(ids).flatten(0, 1)
+        return chunked_cross_entropy(x, self.model.tokens.weight, targets, self.rows)
 
     def draw(self) -> Tensor:
         """Windows (B, T + 1), T tokens and for each the next; each text's share at new places."""
