@@ -3,20 +3,19 @@
 On a CPU: same layers, batch 64, Adam. Ours is `GANRun`, with all that it books (losses, norms of
 gradients, a check that they are finite, snapshots), and `CompiledGANRun`. Beside them the
 article's Keras code made to work (`train_on_batch` for D on real images, D on fakes, and the
-combined model), and the same algorithm as one `tf.function`, with XLA and without. A process for
-each number of threads, the same for both sides. `matrix products` is what every one of them must
-compute; nothing can be faster on these cores in 32 bits.
+combined model), and the same algorithm as one `tf.function`, with XLA and without. `matrix
+products` is what every one of them must compute, by PyTorch's library.
+
+Each has a process of its own, and all of them take turns: the threads of PyTorch and those of
+TensorFlow wait for work by spinning, which in one process slows whoever comes next. The same
+numbers of threads for all, one and as many as there are cores; each is compared at its best.
 
 On a GPU (`--device cuda`): `GANRun`, `CompiledGANRun`, and its step replayed as a CUDA graph.
 """
 
-import json
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -26,24 +25,22 @@ from bigmodel_lib.data.digits import LabelledImages, load_digits
 from bigmodel_lib.models.gan import make_gan
 from bigmodel_lib.training import GANRun, GANSettings
 from bigmodel_lib.training.gan_compiled import CompiledGANRun
-from side_by_side import CLOCKS, alternate, parser, ratio, save, table
+from side_by_side import CLOCKS, alternate, parser, processes, ratio, save, table, take_turns
 
 B, Z, SLOPE = 64, 100, 0.2
 LR, BETA1 = 1e-3, 0.5
-OURS = ("GANRun", "CompiledGANRun")
+OURS = {"GANRun": GANRun, "CompiledGANRun": CompiledGANRun}
+KERAS, PRODUCTS = "Keras train_on_batch", "matrix products"
+TF_FUNCTIONS = {"tf.function": False, "tf.function, XLA": True}
 
 
-def our_steps(data: LabelledImages, device: torch.device) -> dict[str, Callable]:
-    """A step of each of our runs."""
+def our_step(kind: type[GANRun], data: LabelledImages, device: torch.device) -> Callable:
+    """A step of one of our runs."""
     # a look at the losses waits for the device: at every step on a CPU, seldom on a GPU
     often = 1 if device.type == "cpu" else 50
-    steps = {}
-    for kind in (GANRun, CompiledGANRun):
-        networks = [network.to(device) for network in make_gan("article", Z)]
-        settings = GANSettings(d_lr=LR, g_lr=LR, beta1=BETA1, batch_size=B)
-        run = kind(*networks, data, settings=settings, check_every=often)
-        steps[kind.__name__] = run.__next__
-    return steps
+    networks = [network.to(device) for network in make_gan("article", Z)]
+    settings = GANSettings(d_lr=LR, g_lr=LR, beta1=BETA1, batch_size=B)
+    return kind(*networks, data, settings=settings, check_every=often).__next__
 
 
 def matrix_products() -> Callable[[], None]:
@@ -176,32 +173,42 @@ def must_learn(name: str, step: Callable, networks: tuple) -> Callable:
     return step
 
 
-def peer_steps(images: np.ndarray) -> dict[str, Callable]:
-    """A step of each peer."""
-    made = {
-        "Keras train_on_batch": train_on_batch(images),
-        "tf.function": tf_function(images, xla=False),
-        "tf.function, XLA": tf_function(images, xla=True),
-    }
-    return {name: must_learn(name, *step) for name, step in made.items()}
+def a_step(name: str, threads: int) -> Callable:
+    """The step of a candidate with so many threads, warm; for a process of its own."""
+    torch.set_num_threads(threads)
+    data = load_digits(split="train")
+    if name in OURS:
+        step = our_step(OURS[name], data, torch.device("cpu"))
+    elif name == PRODUCTS:
+        step = matrix_products()
+    else:
+        images = data.images.permute(0, 2, 3, 1).contiguous().numpy()
+        step = peer_step(name, images, threads)
+    for _ in range(20):  # tracing, compiling, first allocations
+        step()
+    return step
 
 
-def on_cpu(threads: int, seconds: float, clock: str) -> dict:
-    """Seconds a step, round by round, with so many threads on both sides."""
-    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+def peer_step(name: str, images: np.ndarray, threads: int) -> Callable:
+    """A step of a peer that was seen to learn."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    torch.set_num_threads(threads)
-    data = load_digits(split="train")
-    images = data.images.permute(0, 2, 3, 1).contiguous().numpy()
-    steps = our_steps(data, torch.device("cpu")) | peer_steps(images)
-    steps["matrix products"] = matrix_products()
-    for step in steps.values():
-        for _ in range(20):  # tracing, compiling, first allocations
-            step()
-    return alternate(steps, seconds=seconds, device=torch.device("cpu"), clock=CLOCKS[clock])
+    made = train_on_batch(images) if name == KERAS else tf_function(images, TF_FUNCTIONS[name])
+    return must_learn(name, *made)
+
+
+def on_cpu(seconds: float, clock: str) -> dict[str, dict]:
+    """Seconds a step, round by round, by number of threads and candidate, all in turns."""
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    # the work of several threads together says nothing about the time that they take
+    counts = sorted({1} if clock == "cpu" else {1, os.cpu_count() or 1})
+    names = [*OURS, KERAS, *TF_FUNCTIONS, PRODUCTS]
+    makers = {(name, n): partial(a_step, name, n) for n in counts for name in names}
+    with processes(makers, clock) as turns:
+        times = take_turns(turns, seconds, burst=0.1)
+    return {str(n): {name: times[name, n] for name in names} for n in counts}
 
 
 # --- a GPU ---
@@ -242,7 +249,7 @@ def replayed(run: CompiledGANRun) -> Callable[[], None]:
 def on_gpu(device: torch.device, seconds: float) -> dict:
     """Seconds a step, round by round: eager, compiled, and a CUDA graph."""
     data = load_digits(split="train")
-    steps = our_steps(data, device)
+    steps = {name: our_step(kind, data, device) for name, kind in OURS.items()}
     networks = [network.to(device) for network in make_gan("article", Z)]
     settings = GANSettings(d_lr=LR, g_lr=LR, beta1=BETA1, batch_size=B)
     steps["CUDA graph"] = replayed(CompiledGANRun(*networks, data, settings=settings))
@@ -255,75 +262,59 @@ def on_gpu(device: torch.device, seconds: float) -> dict:
 # --- both ---
 
 
-def in_processes(seconds: float, clock: str) -> dict[str, dict]:
-    """Rounds by number of threads; a process each, since TensorFlow's cannot change."""
-    rounds = {}
-    # the work of several threads together says nothing about the time that they take
-    counts = {1} if clock == "cpu" else {1, os.cpu_count() or 1}
-    for threads in sorted(counts):
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "rounds.json")
-            call = [sys.executable, __file__, "--threads", threads, "--seconds", seconds]
-            call += ["--clock", clock]
-            subprocess.run([*map(str, call), "--json", file], check=True)
-            rounds[str(threads)] = json.loads(file.read_text(encoding="utf-8"))["rounds"]
-    return rounds
-
-
-def compare(rounds: dict[str, dict]) -> list[dict]:
-    """Speed of each of ours over each other, round by round: > 1 where ours is faster."""
-    return [
-        {"threads": threads, "ours": ours, "theirs": theirs, **ratio(times[theirs], times[ours])}
-        for threads, times in rounds.items()
-        for ours in OURS
-        for theirs in times
-        if theirs not in OURS
-    ]
-
-
 def best(rounds: dict[str, dict]) -> dict[str, dict]:
     """Each candidate with the number of threads that it is fastest with."""
-    names = next(iter(rounds.values()))
     found = {}
-    for name in names:
+    for name in next(iter(rounds.values())):
         threads = min(rounds, key=lambda count, name=name: median(rounds[count][name]))
-        found[name] = {"threads": threads, "steps a second": 1 / median(rounds[threads][name])}
+        times = rounds[threads][name]
+        found[name] = {"threads": threads, "steps a second": 1 / median(times), "times": times}
     return found
+
+
+def compare(found: dict[str, dict]) -> list[dict]:
+    """Speed of each of ours over each other, round by round, each at its best number of threads."""
+    return [
+        {"ours": ours, "theirs": theirs, **ratio(found[theirs]["times"], found[ours]["times"])}
+        for ours in OURS
+        for theirs in found
+        if ours in found and theirs not in OURS
+    ]
 
 
 def show(rounds: dict[str, dict]) -> dict:
     """Print both tables; what goes into the JSON."""
-    figures = {"speed": compare(rounds), "best": best(rounds)}
+    found = best(rounds)
     rows = [
-        [name, one["threads"], f"{one['steps a second']:.0f}"]
-        for name, one in figures["best"].items()
+        [name, *(f"{1 / median(times[name]):.0f}" for times in rounds.values())] for name in found
     ]
-    print(table(["step", "threads, best", "steps a second"], rows))
+    heads = [f"steps a second, {where}" for where in rounds]
+    print(table(["step", *heads], rows))
+    speed = compare(found)
     rows = [
-        [r["threads"], r["ours"], r["theirs"], f"{r['median']:.2f}",
-         f"{r['lower']:.2f} … {r['upper']:.2f}", r["rounds"]]
-        for r in figures["speed"]
+        [r["ours"], r["theirs"], f"{r['median']:.2f}", f"{r['lower']:.2f} … {r['upper']:.2f}",
+         r["rounds"]]
+        for r in speed
     ]  # fmt: skip
-    print(table(["threads", "ours", "beside", "times as fast", "quartiles", "rounds"], rows))
-    return figures
+    print(
+        table(["ours", "beside", "times as fast, both at their best", "quartiles", "rounds"], rows)
+    )
+    return {"speed": speed, "best": found, "rounds": rounds}
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--threads", type=int, help="of a CPU; one process, no tables")
-    options.add_argument("--seconds", type=float, default=60.0, help="of each comparison, about")
+    options.add_argument("--seconds", type=float, default=60.0, help="of all turns, about")
     options.add_argument(
-        "--clock", choices=CLOCKS, default="wall", help="cpu: of a process, for a busy machine"
+        "--clock", choices=CLOCKS, default="wall", help="cpu: of one thread, for a busy machine"
     )
     options = options.parse_args()
     device = torch.device(options.device)
-    if device.type != "cpu":
-        rounds = {torch.cuda.get_device_name(device): on_gpu(device, options.seconds)}
-    elif options.threads:
-        save(options.json, {"rounds": on_cpu(options.threads, options.seconds, options.clock)})
-        return
+    if device.type == "cpu":
+        rounds = on_cpu(options.seconds, options.clock)
+        rounds = {f"threads: {threads}": times for threads, times in rounds.items()}
     else:
-        rounds = in_processes(options.seconds, options.clock)
+        rounds = {torch.cuda.get_device_name(device): on_gpu(device, options.seconds)}
     save(options.json, {"device": options.device, **show(rounds)})
 
 

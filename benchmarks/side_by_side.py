@@ -1,17 +1,21 @@
 """What every benchmark shares: alternating timer, peak memory, Markdown table, JSON.
 
-Two things are compared within one process, turn by turn (A B A B …), because a machine that is
-slower today, or busy for a second, then slows both.
+Two things are compared turn by turn (A B A B …), because a machine that is slower today, or busy
+for a second, then slows both. They share a process, unless their threads would disturb each other.
 """
 
 import argparse
 import json
 import math
+import multiprocessing
 import platform
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -44,14 +48,70 @@ def alternate(
     Returns:
         name → seconds per call, one number a round.
     """
-    first = {name: _turn(run, 2, device, clock) for name, run in candidates.items()}
-    calls = {name: math.ceil(0.02 / taken) for name, taken in first.items()}
-    times = {name: [] for name in candidates}
+    turns = {name: partial(_turn, run, device, clock) for name, run in candidates.items()}
+    return take_turns(turns, seconds, burst=0.02)
+
+
+def take_turns(
+    turns: dict[str, Callable[[int], float]], seconds: float, burst: float
+) -> dict[str, list[float]]:
+    """Seconds a call of each, one number a round; a turn of so many calls takes `burst` seconds."""
+    calls = {name: math.ceil(burst / turn(2)) for name, turn in turns.items()}
+    times = {name: [] for name in turns}
     end = time.perf_counter() + seconds
     while len(next(iter(times.values()))) < 5 or time.perf_counter() < end:
-        for name, run in candidates.items():
-            times[name].append(_turn(run, calls[name], device, clock))
+        for name, turn in turns.items():
+            times[name].append(turn(calls[name]))
     return times
+
+
+@contextmanager
+def processes(
+    makers: dict[str, Callable[[], Callable[[], object]]], clock: str
+) -> Iterator[dict[str, Callable[[int], float]]]:
+    """A process for each candidate, which makes its step there and then waits for its turns.
+
+    Args:
+        makers: name → what makes the step, a function that can be pickled.
+        clock: a name in `CLOCKS`, read in that process.
+
+    Yields:
+        name → turn, for `take_turns`.
+
+    Raises:
+        EOFError: a process failed; it has printed why.
+    """
+    context, ends, turns = multiprocessing.get_context("spawn"), [], {}
+    with ExitStack() as stack:
+        for name, make in makers.items():
+            here, there = context.Pipe()
+            worker = context.Process(target=_serve, args=(there, make, clock), daemon=True)
+            worker.start()
+            there.close()  # so that the end of the process is the end of the pipe
+            stack.callback(worker.join)
+            ends.append(stack.enter_context(here))
+            turns[name] = partial(_ask, here)
+        for end in ends:
+            end.recv()  # it is ready
+        yield turns
+        # the pipes close first, which ends each process, and then they are waited for
+
+
+def _serve(end: Connection, make: Callable[[], Callable], clock: str) -> None:
+    step = make()
+    end.send("ready")
+    while True:
+        try:
+            calls = end.recv()
+        except EOFError:  # the other side is done
+            return
+        step()  # threads that slept and caches that others filled are not what is asked for
+        end.send(_turn(step, calls, torch.device("cpu"), CLOCKS[clock]))
+
+
+def _ask(end: Connection, calls: int) -> float:
+    end.send(calls)
+    return end.recv()
 
 
 def _turn(
