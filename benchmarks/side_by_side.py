@@ -106,7 +106,7 @@ def _serve(end: Connection, make: Callable[[], Callable], clock: str) -> None:
         except EOFError:  # the other side is done
             return
         step()  # threads that slept and caches that others filled are not what is asked for
-        end.send(_turn(step, calls, torch.device("cpu"), CLOCKS[clock]))
+        end.send(_turn(step, torch.device("cpu"), CLOCKS[clock], calls))
 
 
 def _ask(end: Connection, calls: int) -> float:
@@ -115,7 +115,7 @@ def _ask(end: Connection, calls: int) -> float:
 
 
 def _turn(
-    run: Callable[[], object], calls: int, device: torch.device, clock: Callable[[], float]
+    run: Callable[[], object], device: torch.device, clock: Callable[[], float], calls: int
 ) -> float:
     start = clock()
     for _ in range(calls):

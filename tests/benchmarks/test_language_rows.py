@@ -1,6 +1,7 @@
 """The parts of the benchmarks of attention, GPT training and generation, at tiny sizes."""
 
 import argparse
+import copy
 
 import attention
 import generation
@@ -44,6 +45,19 @@ def test_our_training_step_moves_every_weight_each_time(model):
         assert 2 < step()["loss"] < 20
         still = [name for name, w in model.named_parameters() if torch.equal(w, before[name])]
         assert still == []
+
+
+@pytest.mark.parametrize("rows", [None, 8])
+def test_a_step_for_speed_equals_the_plain_one(model, rows):
+    """The same losses from the same weights, by other products and with fewer scores at once."""
+    text, losses = torch.arange(31).repeat(9), []
+    for fast in (False, True):
+        torch.manual_seed(0)
+        mine = copy.deepcopy(model)
+        step = gpt_training.our_step(mine, text, B=4, T=13, rows=rows if fast else None)
+        step = gpt_training.by_onednn(step) if fast else step
+        losses.append([step()["loss"] for _ in range(4)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_the_bare_products_are_as_many_as_the_formula_counts(model):
@@ -109,8 +123,9 @@ def test_both_take_the_same_training_step(model, gpt2_peer):
 @pytest.mark.usefixtures("gpt2_peer")
 def test_training_is_compared_from_beginning_to_end():
     figures = gpt_training.compare(TINY, 2, CPU, ARGS)
-    assert list(figures) == ["ours", *gpt_training.THEIRS, "products alone"]
-    assert figures["ours"]["median"] == 1
+    names = ["ours, for speed", "ours", *gpt_training.THEIRS]
+    assert list(figures) == [*names, "products alone", "products alone, by oneDNN"]
+    assert figures["ours, for speed"]["median"] == 1
     assert all(row["rounds"] >= 5 and row["tokens a second"] > 0 for row in figures.values())
 
 

@@ -1,5 +1,6 @@
 """The benchmarks' parts at tiny sizes, so that they do not rot; figures are for `make bench`."""
 
+import itertools
 import multiprocessing
 import time
 from functools import partial
@@ -16,7 +17,7 @@ import torch
 import pyplot_peers
 from bigmodel_lib.data.digits import load_digits
 from bigmodel_lib.widgets import MODULES, AttentionExplorer, VAELab
-from side_by_side import exponent, operators, processes, take_turns
+from side_by_side import alternate, exponent, operators, processes, take_turns
 
 CPU = torch.device("cpu")
 
@@ -45,6 +46,15 @@ def test_speeds_of_the_gan_are_theirs_over_ours_each_at_its_best():
     assert best["Keras"]["threads"] == best["CompiledGANRun"]["threads"] == "1"
     speeds = {row["ours"]: row["median"] for row in gan.compare(best)}
     assert speeds == {"GANRun": 9.0, "CompiledGANRun": 4.5}
+
+
+def test_two_take_turns_in_bursts_and_each_call_is_timed():
+    turns, ticks = [], itertools.count()
+    steps = {name: partial(turns.append, name) for name in "AB"}
+    times = alternate(steps, seconds=0, device=CPU, clock=lambda: 0.004 * next(ticks))
+    # a turn of 2 takes one tick, 4 ms, so 10 calls take 20 ms
+    assert "".join(turns) == "AABB" + 5 * ("A" * 10 + "B" * 10)
+    assert times == {name: [pytest.approx(0.0004)] * 5 for name in "AB"}
 
 
 def test_turns_of_processes_are_their_seconds_a_call():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from bigmodel_lib.models.attention_lm import AttentionLM
+from bigmodel_lib.models.transformer import GPT, GPTConfig
 from bigmodel_lib.training.muon import Muon, inner_matrices
 from bigmodel_lib.training.text import TextRun, TextSettings, text_nats, token_nats
 
@@ -32,6 +33,24 @@ def test_steps_equal_a_plain_loop():
         loss.backward()
         optimizer.step()
         assert next(run)["loss"] == pytest.approx(loss.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("rows", [4, 100])
+def test_scored_rows_by_rows_it_learns_the_same(rows):
+    settings, losses = TextSettings(lr=1e-2, batch_size=3, length=5), []
+    for some in (None, rows):
+        torch.manual_seed(0)
+        gpt = GPT(GPTConfig(V=7, T=5, L=1, D=12, H=2))
+        run = TextRun(gpt, IDS, settings=settings, rows=some, seed=0)
+        losses.append([record["loss"] for record in run.take(4)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_rows_that_cannot_be_are_refused():
+    with pytest.raises(TypeError, match="need a GPT to score rows by rows, got AttentionLM"):
+        TextRun(model(), IDS, rows=4)
+    with pytest.raises(ValueError, match="need rows >= 1, got 0"):
+        TextRun(GPT(GPTConfig(V=7, T=64, L=1, D=12, H=2)), IDS, rows=0)
 
 
 def test_it_learns_a_text_that_repeats_itself():
