@@ -61,8 +61,12 @@ class Canvas:
         """Name artists that change from frame to frame.
 
         `ax.xaxis` or `ax.yaxis` among them may get other limits by `limit` without a full
-        drawing, if nothing but moving artists depends on these limits.
+        drawing, if nothing but moving artists depends on these limits. One without a name stays
+        without.
         """
+        for axis in artists:
+            if isinstance(axis, Axis) and not axis.get_label_text():
+                axis.set_label_coords(0, 0)  # or all ticks are measured to find a place for it
         self._take_out(artists, self._moving)
 
     def seldom(self, *artists: Artist) -> None:
@@ -92,7 +96,7 @@ class Canvas:
             return
         ax.set(xlim=x, ylim=y)
         if all(axis in self._moving for axis in changed) and not _is_shared(ax):
-            for text in [artist for artist in self._stamps if isinstance(artist, Text)]:
+            for text in [a for a in self._stamps if isinstance(a, Text) and a.axes is ax]:
                 del self._stamps[text]  # its place may be where data are
         else:
             self.redraw()

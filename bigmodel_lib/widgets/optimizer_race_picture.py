@@ -128,6 +128,7 @@ class OptimizerRacePicture:
         self._loss.set_xlabel(_("step"), fontsize=8, labelpad=1)
         self._loss.tick_params(labelsize=8)
         self._loss.spines[["top", "right"]].set_visible(False)
+        self.canvas.moving(self._loss.xaxis, self._loss.yaxis)
 
     def _build_legend(self) -> None:
         ax = self._legend
@@ -186,10 +187,7 @@ class OptimizerRacePicture:
         low = np.floor(np.log10(min(values.min() for values in losses)))
         high = np.ceil(np.log10(max(values.max() for values in losses)))
         high = min(high, np.ceil(np.log10(start)) + 2)  # one that explodes hides not the others
-        limits = {"xlim": (0, reach), "ylim": (10.0 ** min(low, high - 2), 10.0**high)}
-        if (self._loss.get_xlim(), self._loss.get_ylim()) != tuple(limits.values()):
-            self._loss.set(**limits)
-            self.canvas.redraw()
+        self.canvas.limit(self._loss, (0, reach), (10.0 ** min(low, high - 2), 10.0**high))
 
 
 _ROUND = [lead * 10**zeros for zeros in range(1, 9) for lead in (1, 2, 5)]
