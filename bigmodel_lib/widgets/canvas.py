@@ -175,6 +175,12 @@ def _is_shared(ax: Axes) -> bool:
     return any(len(group.get_siblings(ax)) > 1 for group in groups)
 
 
+def update(artist: Artist, **properties) -> None:
+    """Set those properties (of `Artist.set`) that differ: what is set counts as changed."""
+    now = {name: getattr(artist, f"get_{name}")() for name in properties}
+    artist.set(**{name: value for name, value in properties.items() if value != now[name]})
+
+
 def png_bytes(rgba) -> bytes:
     """RGBA pixels (height, width, 4), uint8, as a PNG without transparency.
 
