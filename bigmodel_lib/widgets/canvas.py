@@ -95,10 +95,7 @@ class Canvas:
         if not changed:
             return
         ax.set(xlim=x, ylim=y)
-        if all(axis in self._moving for axis in changed) and not _is_shared(ax):
-            for text in [a for a in self._stamps if isinstance(a, Text) and a.axes is ax]:
-                del self._stamps[text]  # its place may be where data are
-        else:
+        if _is_shared(ax) or not all(axis in self._moving for axis in changed):
             self.redraw()
 
     def relabel(self, key: object = None) -> None:
@@ -131,13 +128,12 @@ class Canvas:
         return self._agg.copy_from_bbox(self.figure.bbox)
 
     def _draw_moving(self, artist: Artist) -> None:
-        is_axis = isinstance(artist, Axis)
-        if not is_axis and (artist.stale or not isinstance(artist, Text)):
+        state = _state(artist)
+        if state is None:
             self._stamps.pop(artist, None)
             self.figure.draw_artist(artist)
             return
         stamps = self._stamps.setdefault(artist, {})
-        state = tuple(artist.get_view_interval()) if is_axis else None
         if state not in stamps:
             _keep(stamps, state, self._cut(artist))
         pixels, *place = stamps[state]
@@ -161,6 +157,15 @@ class Canvas:
 _CLEAR = np.array([255, 255, 255, 0], dtype=np.uint8).view(np.uint32)[0]
 
 
+def _state(artist: Artist) -> tuple[float, ...] | None:
+    """What decides how it looks, apart from what `redraw` tells; None: draw it anew."""
+    if isinstance(artist, Axis):
+        return tuple(artist.get_view_interval())
+    if isinstance(artist, Text) and not artist.stale:
+        return tuple(artist.get_transform().transform(artist.get_unitless_position()))
+    return None
+
+
 def _keep(store: dict, key: object, value: object) -> None:
     """Keep a value, and of many the last KEPT."""
     if len(store) >= KEPT:
@@ -172,6 +177,12 @@ def _is_shared(ax: Axes) -> bool:
     """Whether other axes follow the limits of these."""
     groups = ax.get_shared_x_axes(), ax.get_shared_y_axes()
     return any(len(group.get_siblings(ax)) > 1 for group in groups)
+
+
+def update(artist: Artist, **properties) -> None:
+    """Set those properties (of `Artist.set`) that differ: what is set counts as changed."""
+    now = {name: getattr(artist, f"get_{name}")() for name in properties}
+    artist.set(**{name: value for name, value in properties.items() if value != now[name]})
 
 
 def png_bytes(rgba) -> bytes:
