@@ -61,12 +61,9 @@ class Canvas:
         """Name artists that change from frame to frame.
 
         `ax.xaxis` or `ax.yaxis` among them may get other limits by `limit` without a full
-        drawing, if nothing but moving artists depends on these limits. One without a name stays
-        without.
+        drawing, if nothing but moving artists depends on these limits. For an axis that has no
+        name, `set_label_coords(0, 0)` saves a third: or all ticks are measured to place it.
         """
-        for axis in artists:
-            if isinstance(axis, Axis) and not axis.get_label_text():
-                axis.set_label_coords(0, 0)  # or all ticks are measured to find a place for it
         self._take_out(artists, self._moving)
 
     def seldom(self, *artists: Artist) -> None:
@@ -157,10 +154,10 @@ class Canvas:
 _CLEAR = np.array([255, 255, 255, 0], dtype=np.uint8).view(np.uint32)[0]
 
 
-def _state(artist: Artist) -> tuple[float, ...] | None:
+def _state(artist: Artist) -> tuple | None:
     """What decides how it looks, apart from what `redraw` tells; None: draw it anew."""
     if isinstance(artist, Axis):
-        return tuple(artist.get_view_interval())
+        return (*artist.get_view_interval(), artist.get_label_text())
     if isinstance(artist, Text) and not artist.stale:
         return tuple(artist.get_transform().transform(artist.get_unitless_position()))
     return None

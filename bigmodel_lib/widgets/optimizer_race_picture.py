@@ -137,6 +137,7 @@ class OptimizerRacePicture:
         self._loss.set_xlabel(_("step"), fontsize=8, labelpad=1)
         self._loss.tick_params(labelsize=8)
         self._loss.spines[["top", "right"]].set_visible(False)
+        self._loss.yaxis.set_label_coords(0, 0)  # it has no name
         self.canvas.moving(self._loss.xaxis, self._loss.yaxis)
 
     def _build_legend(self) -> None:

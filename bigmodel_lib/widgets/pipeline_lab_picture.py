@@ -100,6 +100,7 @@ class PipelineLabPicture:
         for axes in (self._loss, self._accuracy, ax):
             axes.tick_params(labelsize=8)
             axes.spines[["top", "right"]].set_visible(False)
+            axes.yaxis.set_label_coords(0, 0)  # it has no name
             self.canvas.moving(axes.xaxis, axes.yaxis)
 
     def _build_table(self) -> None:
