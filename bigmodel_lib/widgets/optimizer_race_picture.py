@@ -11,6 +11,7 @@ from bigmodel_lib.language import _
 from bigmodel_lib.models.surfaces import Surface
 from bigmodel_lib.plots import BLUE, GREEN, ORANGE, PURPLE
 from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.ticks import SmallTicks
 
 GOLD = "#E69F00"  # Wong 2011, as the others
 COLOURS = ("black", BLUE, GREEN, ORANGE, PURPLE, GOLD)
@@ -138,7 +139,8 @@ class OptimizerRacePicture:
         self._loss.tick_params(labelsize=8)
         self._loss.spines[["top", "right"]].set_visible(False)
         self._loss.yaxis.set_label_coords(0, 0)  # it has no name
-        self.canvas.moving(self._loss.xaxis, self._loss.yaxis)
+        small = SmallTicks(self._loss.yaxis)
+        self.canvas.moving(self._loss.xaxis, self._loss.yaxis, small)
 
     def _build_legend(self) -> None:
         ax = self._legend

@@ -11,6 +11,7 @@ from bigmodel_lib.plots import BLUE, GREEN, GREY, ORANGE
 from bigmodel_lib.training.table import PARTS
 from bigmodel_lib.widgets.canvas import Canvas
 from bigmodel_lib.widgets.curves import finite, reach
+from bigmodel_lib.widgets.ticks import SmallTicks
 
 COLOURS = dict(zip(PARTS, (BLUE, GREEN, ORANGE), strict=True))
 LOWEST = 1e-5  # of the loss axis, and of the axis of spreads
@@ -102,6 +103,7 @@ class PipelineLabPicture:
             axes.spines[["top", "right"]].set_visible(False)
             axes.yaxis.set_label_coords(0, 0)  # it has no name
             self.canvas.moving(axes.xaxis, axes.yaxis)
+        self.canvas.moving(SmallTicks(self._loss.yaxis), SmallTicks(ax.yaxis))
 
     def _build_table(self) -> None:
         ax = self._table

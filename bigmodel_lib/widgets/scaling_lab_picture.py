@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
 
 from bigmodel_lib.growth import Growth
 from bigmodel_lib.language import _
@@ -13,6 +12,7 @@ from bigmodel_lib.plots import BLUE, GREY, ORANGE, short_number
 from bigmodel_lib.plots.landmarks import FAMILY_STYLES, beside, growth_label, name_label
 from bigmodel_lib.scaling import FLOPS_PER_PARAMETER
 from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.ticks import SmallTicks
 
 WIDTH, HEIGHT = 960, 520
 N_RANGE, D_RANGE = (1e7, 1e15), (1e9, 1e15)
@@ -132,7 +132,6 @@ class _Timeline:
         self._title = ax.set_title("", fontsize=9, loc="left", y=1)
         self._drawn = None
         ax.set_yscale("log")
-        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.tick_params(labelsize=8)
         ax.set_xlabel(_("year"), fontsize=9)
@@ -144,8 +143,9 @@ class _Timeline:
             fontsize=8,
             frameon=False,
         )
+        small = SmallTicks(ax.yaxis)
         self.canvas.seldom(self._band, self._line, *self._marks.values(), self._title)
-        self.canvas.moving(ax.xaxis, ax.yaxis, self._ring, *self._labels)
+        self.canvas.moving(ax.xaxis, ax.yaxis, small, self._ring, *self._labels)
 
     def draw(self, view: TimelineView) -> str:
         """Names, and with other models points, line, band and limits anew."""
@@ -213,6 +213,8 @@ class _Laws:
         ax.set_xlabel(_("parameters N"), fontsize=9, labelpad=1)
         ax.set_ylabel(_("training tokens D"), fontsize=9, labelpad=0)
         ax.tick_params(labelsize=8)
+        for axis in (ax.xaxis, ax.yaxis):
+            SmallTicks(axis)
         (self._frontier,) = ax.plot([], [], color="black", lw=1.5, label=_("best split"))
         (self._iso,) = ax.plot([], [], color=ORANGE, lw=1.5, ls="--", label=_("6ND = C"))
         (self._dense,) = ax.plot([], [], "o", color=BLUE, mec="white", ms=6, label=_("models"))
