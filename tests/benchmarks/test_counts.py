@@ -10,6 +10,7 @@ import sys
 
 import pytest
 import torch
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bigmodel_lib.data.digits import load_digits
@@ -18,7 +19,16 @@ from bigmodel_lib.models.sampling import cached_next_logits, generate
 from bigmodel_lib.models.transformer import GPT, GPTConfig
 from bigmodel_lib.training import GANRun
 from bigmodel_lib.training.text import TextRun, TextSettings
-from bigmodel_lib.widgets import AttentionExplorer, GANLab, ResourceCalculator, VAELab
+from bigmodel_lib.widgets import (
+    AttentionExplorer,
+    GANLab,
+    OptimizerRace,
+    PipelineLab,
+    ResourceCalculator,
+    ScalingLab,
+    SpectrogramLab,
+    VAELab,
+)
 from bigmodel_lib.widgets.canvas import Canvas
 from side_by_side import allocations, operators
 
@@ -173,8 +183,12 @@ def drawn(monkeypatch):
         (VAELab, {"x": 0.5, "y": -0.5}),
         (ResourceCalculator, {"pue": 1.4, "grid": 0.2, "price": 3.0}),
         (lambda: GANLab(architecture="article"), {"d_lr": 2e-3, "batch_size": 16}),
+        (OptimizerRace, {"start_x": 1.5, "lr_SGD": 0.1, "surface": "saddle"}),
+        (ScalingLab, {"family": "CNN", "years": (1990, 2020), "named": "AlexNet"}),
+        (lambda: ScalingLab(view="laws"), {"law": "Besiroglu 2024", "budget": 1e20}),
+        (SpectrogramLab, {"pitch": 200.0, "M": 512, "bands": 20, "scale": "amplitude"}),
     ],
-    ids=["AttentionExplorer", "VAELab", "ResourceCalculator", "GANLab"],
+    ids=lambda value: getattr(value, "__name__", None) if callable(value) else "-",
 )
 def test_a_change_draws_one_frame_and_no_axis_anew(make, moves, drawn):
     explorer = make()
@@ -185,6 +199,27 @@ def test_a_change_draws_one_frame_and_no_axis_anew(make, moves, drawn):
             pass
         assert explorer.error is None
         assert drawn == {"frames": 1, "full": 0}, name
+
+
+def test_a_run_that_starts_anew_draws_no_axis_of_the_others_anew(drawn, monkeypatch):
+    cut, axes = Canvas._cut, []
+    monkeypatch.setattr(
+        Canvas,
+        "_cut",
+        lambda self, a: (axes.append(a) if isinstance(a, Axis) else None, cut(self, a))[1],
+    )
+    lab = PipelineLab(steps=20)
+    lab.run()
+    for name, value in {"lr": 0.2, "scaling": "raw", "leak": True}.items():
+        drawn.update(full=0)
+        axes.clear()
+        lab.controls[name].value = value
+        while lab._tick():
+            pass
+        assert lab.error is None
+        assert drawn["full"] == 0, name
+        # heights follow the losses and the spreads; how far the run goes was known from the start
+        assert {axis.axis_name for axis in axes} <= {"y"}, name
 
 
 def test_many_values_of_a_slider_in_one_slice_draw_one_frame(drawn):

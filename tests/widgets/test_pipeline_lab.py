@@ -6,8 +6,7 @@ import torch
 
 from bigmodel_lib.data.tables import TABLES, condition_number, load_table, preprocess, split_rows
 from bigmodel_lib.training.table import OPTIMIZERS, PARTS
-from bigmodel_lib.widgets import PipelineLab
-from bigmodel_lib.widgets import base
+from bigmodel_lib.widgets import PipelineLab, base
 from bigmodel_lib.widgets import pipeline_lab as module
 from bigmodel_lib.widgets.base import RefusedError
 from bigmodel_lib.widgets.pipeline_lab_picture import LOWEST

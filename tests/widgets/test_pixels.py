@@ -15,9 +15,7 @@ def drawn(extent, limits, cells: bool) -> np.ndarray:
     if cells:
         Cells(ax).set_cells(colours, extent)
     else:
-        ax.imshow(
-            colours, extent=extent, origin="lower", aspect="auto", interpolation="nearest"
-        )
+        ax.imshow(colours, extent=extent, origin="lower", aspect="auto", interpolation="nearest")
     ax.set(xlim=limits[:2], ylim=limits[2:])
     ax.set_axis_off()
     canvas = FigureCanvasAgg(figure)
