@@ -298,7 +298,7 @@ def test_limits_that_other_axes_share_cost_a_full_drawing(scaled, full_draws):
 def test_a_redraw_forgets_what_was_kept_of_an_axis(scaled):
     canvas, ax = scaled
     before = canvas.png()
-    ax.tick_params(labelsize=20)
+    ax.tick_params("y", labelsize=20)
     assert canvas.png() == before
     canvas.redraw()
     assert canvas.png() != before
