@@ -125,12 +125,12 @@ class Canvas:
         return self._agg.copy_from_bbox(self.figure.bbox)
 
     def _draw_moving(self, artist: Artist) -> None:
-        state = _state(artist)
-        if state is None:
-            self._stamps.pop(artist, None)
+        if not isinstance(artist, Axis | Text):
             self.figure.draw_artist(artist)
             return
-        stamps = self._stamps.setdefault(artist, {})
+        stamps, state = self._stamps.setdefault(artist, {}), _state(artist)
+        if artist.stale and isinstance(artist, Text):
+            stamps.clear()
         if state not in stamps:
             _keep(stamps, state, self._cut(artist))
         pixels, *place = stamps[state]
@@ -140,27 +140,25 @@ class Canvas:
     def _cut(self, artist: Artist) -> Stamp:
         self._empty.clear()
         artist.draw(self._empty)
+        artist.stale = False  # empty text stays stale otherwise
         pixels = np.asarray(self._empty.buffer_rgba())
         painted = pixels.view(np.uint32)[..., 0] != _CLEAR
         rows, columns = (np.flatnonzero(painted.any(axis=axis)) for axis in (1, 0))
         if not len(rows):
             return Stamp(np.zeros((1, 1, 4), dtype=np.uint8), 0, 0)
-        top, left = rows[0], columns[0]
-        cut = pixels[top : rows[-1] + 1, left : columns[-1] + 1]
-        return Stamp(cut[::-1].copy(), int(left), len(pixels) - 1 - int(rows[-1]))
+        cut = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return Stamp(cut[::-1].copy(), int(columns[0]), len(pixels) - 1 - int(rows[-1]))
 
 
 # a pixel that nobody painted: Agg's transparent white
 _CLEAR = np.array([255, 255, 255, 0], dtype=np.uint8).view(np.uint32)[0]
 
 
-def _state(artist: Artist) -> tuple | None:
-    """What decides how it looks, apart from what `redraw` tells; None: draw it anew."""
+def _state(artist: Axis | Text) -> tuple:
+    """What changes how it looks without its being told: limits and name, or its place."""
     if isinstance(artist, Axis):
         return (*artist.get_view_interval(), artist.get_label_text())
-    if isinstance(artist, Text) and not artist.stale:
-        return tuple(artist.get_transform().transform(artist.get_unitless_position()))
-    return None
+    return tuple(artist.get_transform().transform(artist.get_unitless_position()))
 
 
 def _keep(store: dict, key: object, value: object) -> None:

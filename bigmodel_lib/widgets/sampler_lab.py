@@ -66,6 +66,7 @@ class SamplerLab(Explorer):
         self._logits, self._greedy, self._beam = map(
             kept, (self._logits_anew, self._greedy_anew, self._beam_anew)
         )
+        self._age = -1
         self._picture = SamplerPicture()
         self._choice = self._checked(Choice(**{n: c.value for n, c in controls.items()}))
         super().__init__(controls, _rows(controls))
@@ -97,6 +98,7 @@ class SamplerLab(Explorer):
     @torch.no_grad()
     def compute(self) -> SamplerView:
         """Both distributions of the next token, and the three continuations."""
+        self._forget_if_it_learned()
         logits = self._logits(self._choice.prompt)
         by_model, drawn = logits.softmax(dim=-1), self._sampler.probabilities(logits)
         best = by_model.argsort(descending=True, stable=True)[:SHOWN]
@@ -117,6 +119,13 @@ class SamplerLab(Explorer):
         return self._greedy(c.prompt, c.length), sampled, self._beam(c.prompt, c.width, c.length)
 
     # --- what the model says of a prompt
+
+    def _forget_if_it_learned(self) -> None:
+        age = sum(weight._version for weight in self._model.parameters())  # grows as they change
+        if age != self._age:
+            self._age = age
+            for kept in (self._logits, self._greedy, self._beam):
+                kept.cache_clear()
 
     def _ids(self, prompt: str) -> Tensor:
         ids = torch.tensor(self._encoding.encode(prompt))
