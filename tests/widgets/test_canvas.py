@@ -304,6 +304,18 @@ def test_a_redraw_forgets_what_was_kept_of_an_axis(scaled):
     assert canvas.png() != before
 
 
+def test_another_name_of_an_axis_is_drawn(scaled, full_draws):
+    canvas, ax = scaled
+    before = canvas.png()
+    ax.yaxis.set_label_coords(0.5, 0.5)
+    ax.set_ylabel("y")
+    named = canvas.png()
+    assert named != before
+    ax.set_ylabel("")
+    assert canvas.png() == before
+    assert full_draws == []
+
+
 def test_what_is_kept_of_an_axis_ends(scaled):
     canvas, ax = scaled
     for top in range(1, KEPT + 5):
