@@ -287,12 +287,13 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--changes", type=int, default=CHANGES, help="of each control")
     options.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: for a busy machine")
+    options.add_argument("--only", choices=CASES, metavar="NAME", help="one explorer, no peers")
     options = options.parse_args()
     clock = CLOCKS[options.clock]
     torch.set_num_threads(1)  # what the chapters choose
     figures, rows = {}, []
-    for explorer, case in CASES.items():
-        times = latencies(case, options.changes, clock)
+    for explorer in [options.only] if options.only else CASES:
+        times = latencies(CASES[explorer], options.changes, clock)
         times["all"] = [t for values in times.values() for t in values]
         figures[explorer] = {
             name: {"median ms": median(values), "95th percentile ms": quantiles(values, n=20)[-1]}
@@ -301,7 +302,8 @@ def main() -> None:
         for name, figure in figures[explorer].items():
             rows.append([explorer, name, *(f"{value:.1f}" for value in figure.values())])
     print(table(["explorer", "control", "median ms", "95th percentile ms"], rows))
-    figures["beside pyplot"] = compare_peers(options.changes, clock)
+    if not options.only:
+        figures["beside pyplot"] = compare_peers(options.changes, clock)
     save(options.json, figures)
 
 

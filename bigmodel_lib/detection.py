@@ -40,11 +40,14 @@ class Curve:
         scores: of all detections in all scenes, falling (n,).
         recall: share of the digits found by detections down to each score (n,).
         precision: share of those detections that are right (n,).
+        ap: average precision at this one IoU, the mean over classes, as COCO's evaluator
+            counts it; `average_precision` says it for more IoUs, and takes far longer.
     """
 
     scores: np.ndarray
     recall: np.ndarray
     precision: np.ndarray
+    ap: float
 
 
 def average_precision(scenes: Sequence[Scene], found: Sequence[Detections]) -> DetectionReport:
@@ -80,16 +83,36 @@ def precision_recall_curve(
     """Precision against recall, all classes in one pool, at every score that occurs.
 
     Args:
-        scenes: what is there.
-        found: what was found in each, the best first.
+        scenes: what is there, at least one digit.
+        found: what was found in each, the best first, 100 detections at most.
         least: IoU from which a detection counts as right.
     """
     scores = torch.cat([each.scores for each in found]).numpy()
+    labels = torch.cat([each.labels for each in found]).numpy()
     right = torch.cat([matches(*pair, least) for pair in zip(scenes, found, strict=True)]).numpy()
     order = np.argsort(-scores, kind="stable")
-    hits = right[order].cumsum()
-    digits = sum(len(scene.labels) for scene in scenes)
-    return Curve(scores[order], hits / digits, hits / np.arange(1, len(hits) + 1))
+    labels, right = labels[order], right[order]
+    there = torch.cat([scene.labels for scene in scenes]).numpy()
+    classes, counts = np.unique(there, return_counts=True)
+    areas = [
+        _area_under(right[labels == label], count)
+        for label, count in zip(classes, counts, strict=True)
+    ]
+    return Curve(scores[order], *_recall_and_precision(right, len(there)), float(np.mean(areas)))
+
+
+def _recall_and_precision(right: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Down to each detection, the best first."""
+    hits = right.cumsum()
+    return hits / digits, hits / np.arange(1, len(hits) + 1)
+
+
+def _area_under(right: np.ndarray, digits: int) -> float:
+    """Mean precision at recalls 0, 0.01, … 1, at each the best that this or more recall allows."""
+    recall, precision = _recall_and_precision(right, digits)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    reached = np.searchsorted(recall, np.linspace(0, 1, 101))
+    return np.append(best, 0.0)[reached].mean()  # what is never reached counts as 0
 
 
 @torch.no_grad()
@@ -166,11 +189,11 @@ def matches(scene: Scene, found: Detections, least: float = 0.5) -> Tensor:
         least: IoU.
     """
     overlap = iou(found.boxes, scene.boxes)
-    overlap = overlap.masked_fill(found.labels[:, None] != scene.labels, -1.0)
-    right = torch.zeros(len(found.boxes), dtype=torch.bool)
-    for i in range(len(right)):
-        best = overlap[i].max(dim=0)
-        if best.values >= least:
+    overlap = overlap.masked_fill(found.labels[:, None] != scene.labels, -1.0).numpy()
+    right = np.zeros(len(overlap), dtype=bool)
+    for i in range(len(right) if len(scene.labels) else 0):
+        best = overlap[i].argmax()
+        if overlap[i, best] >= least:
             right[i] = True
-            overlap[:, best.indices] = -1.0  # taken
-    return right
+            overlap[:, best] = -1.0  # taken
+    return torch.from_numpy(right)

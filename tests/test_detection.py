@@ -6,6 +6,7 @@ import torch
 
 from bigmodel_lib.data.scenes import Scene, make_scene, make_scenes
 from bigmodel_lib.detection import (
+    _coco,
     average_precision,
     by_components,
     matches,
@@ -75,6 +76,46 @@ def test_each_point_of_the_curve_is_a_threshold():
         last = np.flatnonzero(curve.scores >= threshold)[-1]
         assert curve.precision[last] == pytest.approx(right / sum(len(d.scores) for d in above))
         assert curve.recall[last] == pytest.approx(right / sum(len(s.labels) for s in SCENES))
+
+
+@pytest.mark.parametrize("least", [0.5, 0.75])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_curves_average_is_that_of_cocos_evaluator(seed, least):
+    dice = torch.Generator().manual_seed(seed)
+    found = []
+    for scene in SCENES:
+        copies = scene.labels.repeat(2)  # each digit twice, some boxes far off, some labels wrong
+        boxes = scene.boxes.repeat(2, 1)
+        boxes = boxes + 3 * torch.randn((len(boxes), 2), generator=dice).repeat(1, 2)
+        labels = torch.where(torch.rand(len(copies), generator=dice) < 0.2, copies * 0, copies)
+        scores = (20 * torch.rand(len(copies), generator=dice)).round() / 20  # many are equal
+        order = scores.argsort(descending=True, stable=True)
+        order = order[labels[order] != 7]  # a class that is never found
+        found.append(Detections(boxes[order], scores[order], labels[order]))
+    ap = precision_recall_curve(SCENES, found, least).ap
+    assert 0.05 < ap < 0.95
+    assert ap == pytest.approx(coco_average_precision(SCENES, found, least), abs=1e-9)
+
+
+def coco_average_precision(scenes, found, least) -> float:
+    """By the evaluator, at one IoU."""
+    from pycocotools.cocoeval import COCOeval
+
+    truth = [(scene.boxes, scene.labels, None) for scene in scenes]
+    answers = [(each.boxes, each.labels, each.scores) for each in found]
+    evaluation = COCOeval(*(_coco(part, len(scenes)) for part in (truth, answers)), "bbox")
+    evaluation.params.iouThrs = np.array([least])
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = evaluation.eval["precision"][0, :, :, 0, -1]  # recalls, classes; any size, 100
+    return precision[precision > -1].mean()
+
+
+def test_a_curve_of_nothing_found():
+    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
+    curve = precision_recall_curve(SCENES, [nothing] * len(SCENES))
+    assert curve.ap == 0
+    assert len(curve.recall) == 0
 
 
 def test_the_baseline_finds_lone_digits():

@@ -138,8 +138,12 @@ def second_moments(x: np.ndarray) -> np.ndarray:
     say how fast gradient descent is in each direction. -- LeCun, Bottou, Orr & Müller 1998,
     Efficient BackProp.
     """
-    with_one = np.column_stack([x, np.ones(len(x))])
-    return with_one.T @ with_one / len(x)
+    x = _with_one(x)
+    return x.T @ x / len(x)
+
+
+def _with_one(x: np.ndarray) -> np.ndarray:
+    return np.column_stack([x, np.ones(len(x))])
 
 
 def condition_number(x: np.ndarray) -> float:
@@ -148,6 +152,9 @@ def condition_number(x: np.ndarray) -> float:
     Gradient descent needs a number of steps proportional to it. A zero is a direction in which
     no row differs: no loss depends on it.
     """
-    values = np.linalg.eigvalsh(second_moments(x))
-    rounding = values[-1] * len(values) * np.finfo(float).eps
+    x = _with_one(x)
+    N, F = x.shape
+    # X̃ᵀX̃ and X̃X̃ᵀ have the same eigenvalues but for zeros: take the smaller one
+    values = np.linalg.eigvalsh((x.T @ x if F <= N else x @ x.T) / N)
+    rounding = values[-1] * F * np.finfo(float).eps
     return float(values[-1] / values[values > rounding][0])

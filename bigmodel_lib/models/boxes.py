@@ -50,10 +50,10 @@ def non_maximum_suppression(boxes: Tensor, scores: Tensor, most: float = 0.5) ->
     if scores.shape != boxes.shape[:1] or not 0 <= most <= 1:
         shapes = f"{tuple(boxes.shape)}, {tuple(scores.shape)} and {most}"
         raise ValueError(f"need boxes (N, 4), scores (N,) and most in [0, 1], got {shapes}")
-    overlap = iou(boxes, boxes)
-    left, kept = scores.argsort(descending=True, stable=True), []
+    apart = (iou(boxes, boxes) <= most).cpu().numpy()  # at once: each look at a GPU is a wait
+    left, kept = scores.argsort(descending=True, stable=True).cpu().numpy(), []
     while len(left):
         best, rest = left[0], left[1:]
-        kept.append(best)
-        left = rest[overlap[best, rest] <= most]
-    return torch.stack(kept) if kept else left
+        kept.append(int(best))
+        left = rest[apart[best, rest]]
+    return torch.tensor(kept, dtype=torch.long, device=boxes.device)

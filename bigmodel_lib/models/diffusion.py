@@ -11,7 +11,7 @@ arXiv:2010.02502; Nichol & Dhariwal 2021, arXiv:2102.09672.
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -141,6 +141,23 @@ class Diffusion(nn.Module):
         return math.sqrt(after) * start + towards * noise + sigma * fresh
 
     @torch.no_grad()
+    def stations(
+        self, x: Tensor, *condition: Tensor, steps: int | None = None, eta: float = 1.0
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """From noise to data, yielding (t, x_t, the noise found in it); the last is (0, x_0, 0).
+
+        With them `start` tells what data the network sees behind x_t. Arguments: see `path`.
+        """
+        steps = self.T if steps is None else steps
+        if not 1 <= steps <= self.T:
+            raise ValueError(f"need steps from 1 to {self.T}, got {steps}")
+        times = torch.linspace(self.T, 0, steps + 1, dtype=F64).round().long().tolist()
+        for t, to in pairwise(times):
+            noise = self.denoiser(x, torch.full(x.shape[:1], t, device=x.device), *condition)
+            yield t, x, noise
+            x = self.step(x, t, to, noise, eta, torch.randn_like(x) if eta else noise)
+        yield 0, x, torch.zeros_like(x)
+
     def path(
         self, x: Tensor, *condition: Tensor, steps: int | None = None, eta: float = 1.0
     ) -> Iterator[tuple[int, Tensor]]:
@@ -158,14 +175,8 @@ class Diffusion(nn.Module):
         Raises:
             ValueError: steps is not in 1 … T.
         """
-        steps = self.T if steps is None else steps
-        if not 1 <= steps <= self.T:
-            raise ValueError(f"need steps from 1 to {self.T}, got {steps}")
-        times = torch.linspace(self.T, 0, steps + 1, dtype=F64).round().long().tolist()
-        for t, to in pairwise(times):
-            noise = self.denoiser(x, torch.full(x.shape[:1], t, device=x.device), *condition)
-            x = self.step(x, t, to, noise, eta, torch.randn_like(x) if eta else noise)
-            yield to, x
+        stations = self.stations(x, *condition, steps=steps, eta=eta)
+        yield from ((t, x) for t, x, _noise in islice(stations, 1, None))
 
     def sample(self, x: Tensor, *condition: Tensor, **how) -> Tensor:
         """Where `path` ends: noise x_T (B, …) to data x_0 (B, …). Arguments: see `path`."""

@@ -19,6 +19,7 @@ from ipywidgets import Widget
 from bigmodel_lib.language import _
 
 SLICE = 0.020  # seconds of work between two looks at the kernel's messages
+FIRST = 0.005  # of the first slice after a change, whose picture a reader waits for
 FRAME = 1 / 12  # seconds between two pictures, at least
 SHARE = 0.12  # of the time that drawing may take from the work, at most
 GOOD, BAD = "#1b7837", "#b2182b"
@@ -39,7 +40,7 @@ class Explorer(ipywidgets.VBox):
 
     - `apply(name)`: take over a control's value, or obey a button; raise RefusedError for what
       cannot be, and change nothing then;
-    - `work()`: at most `SLICE` seconds of steps; returns whether there is more to do;
+    - `work()`: at most `self.slice` seconds of steps; returns whether there is more to do;
     - `compute()`: what the picture shows, as plain data;
     - `draw(data)`: bring the picture's artists up to date; returns the summary line;
     - `render()`: the PNG bytes.
@@ -53,9 +54,11 @@ class Explorer(ipywidgets.VBox):
         controls, picture, summary, status: the parts that a reader sees.
         error: the last exception, or None.
         breath: seconds to wait between two slices of work.
+        slice: seconds that the present slice may take.
     """
 
     breath = 0.0
+    slice = SLICE
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class Explorer(ipywidgets.VBox):
         """Take over the value of a control, or obey a button."""
 
     def work(self) -> bool:
-        """At most SLICE seconds of work; whether there is more to do."""
+        """At most `self.slice` seconds of work; whether there is more to do."""
         return False
 
     def compute(self):
@@ -136,6 +139,7 @@ class Explorer(ipywidgets.VBox):
     def _tick(self) -> bool:
         try:
             moved = self._apply_wishes()
+            self.slice = FIRST if moved else SLICE
             busy = self.work()
             if moved or not busy or time.monotonic() >= self._next_frame:
                 self._show()

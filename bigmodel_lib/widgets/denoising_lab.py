@@ -73,18 +73,12 @@ class DenoisingLab(Explorer):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._value("seed"))
             start = torch.randn(RUNS, 1, SIDE, SIDE)
-            stations = [(self.model.T, start), *self.model.path(start, labels, **how)]
-        last = len(stations) - 1
+            times, x, noises = zip(*self.model.stations(start, labels, **how), strict=True)
+        last = len(times) - 1
         shown = tuple(round(i * last / (SHOWN - 1)) for i in range(SHOWN))
-        guesses = [self._guess(*stations[step], labels) for step in shown]
-        times, x = zip(*stations, strict=True)
+        # the noise that led on from a station is what it was taken to hold
+        guesses = [self.model.start(x[i], times[i], noises[i]) for i in shown]
         return _Path(times, torch.stack(x), shown, torch.stack(guesses))
-
-    @torch.no_grad()
-    def _guess(self, t: int, x: Tensor, labels: Tensor) -> Tensor:
-        if t == 0:
-            return x
-        return self.model.start(x, t, self.model.denoiser(x, torch.full((RUNS,), t), labels))
 
     def apply(self, name: str) -> None:
         """Take over a control's value."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from bigmodel_lib.language import _
 from bigmodel_lib.plots import mosaic
-from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.canvas import Canvas, update
 
 SHOWN = 9  # stations of one drawing
 ORANGE = "#D55E00"
@@ -51,6 +51,7 @@ class DenoisingLabPicture:
 
     def __init__(self, drawings: int):
         self.canvas = Canvas(960, 520)
+        self._kept: DenoisingView | None = None
         self._columns = drawings // 2
         self._stations, _title = self._panel((0.02, 0.745, 0.96, 0.165), _("the picture at step …"))
         self._guesses, _title = self._panel(
@@ -61,7 +62,8 @@ class DenoisingLabPicture:
         style = {"ha": "center", "va": "bottom", "fontsize": 9}
         ax = self._stations.axes
         self._steps = [ax.text(x, 1.02, "", transform=ax.transAxes, **style) for x in places]
-        self.canvas.moving(*self._steps, self._title)
+        self.canvas.seldom(self._stations, self._guesses)  # they stay while one walks along
+        self.canvas.moving(self._now, *self._steps, self._title)
 
     def _panel(self, place: tuple[float, float, float, float], title: str):
         ax = self.canvas.figure.add_axes(place)
@@ -72,22 +74,33 @@ class DenoisingLabPicture:
             np.zeros((2, 2)), cmap="gray", vmin=-SPREAD, vmax=SPREAD, interpolation="nearest",
             aspect="auto", extent=(0, 1, 0, 1),
         )  # fmt: skip
-        self.canvas.moving(image)
         return image, text
 
     def draw(self, view: DenoisingView) -> str:
         """Update every artist; returns what the picture shows in words."""
-        for image, pictures in ((self._stations, view.stations), (self._guesses, view.guesses)):
-            image.set_data(_row(pictures))
+        self._draw_way(view)
         nearest = int(np.argmin(np.abs(np.array(view.shown) - view.at)))
         for i, (text, step) in enumerate(zip(self._steps, view.shown, strict=True)):
             again = i and view.shown[i - 1] == step  # fewer steps than places
-            text.set_text("" if again else f"{step}")
-            text.set_color(ORANGE if view.shown[nearest] == step else "black")
+            colour = ORANGE if view.shown[nearest] == step else "black"
+            update(text, text="" if again else f"{step}", color=colour)
         self._now.set_data(mosaic(view.now, self._columns))
         text = _("twelve drawings at step {at} of {steps}: t = {t}")
         self._title.set_text(text.format(at=view.at, steps=view.steps, t=view.times[view.at]))
         return _summary(view)
+
+    def _draw_way(self, view: DenoisingView) -> None:
+        kept, self._kept = self._kept, view
+        if kept is not None and _same_way(kept, view):
+            return
+        self._stations.set_data(_row(view.stations))
+        self._guesses.set_data(_row(view.guesses))
+        self.canvas.relabel()
+
+
+def _same_way(one: DenoisingView, other: DenoisingView) -> bool:
+    pairs = (one.stations, other.stations), (one.guesses, other.guesses)
+    return all(np.array_equal(*pair) for pair in pairs)
 
 
 def _row(pictures: np.ndarray) -> np.ndarray:

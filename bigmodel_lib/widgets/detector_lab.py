@@ -17,15 +17,9 @@ from bigmodel_lib.data.scenes import (
     make_scene,
     stacked,
 )
-from bigmodel_lib.detection import (
-    Curve,
-    DetectionReport,
-    average_precision,
-    matches,
-    precision_recall_curve,
-)
+from bigmodel_lib.detection import Curve, matches, precision_recall_curve
 from bigmodel_lib.language import _
-from bigmodel_lib.models.detector import Detections, candidates, decode, suppress
+from bigmodel_lib.models.detector import candidates, decode, suppress
 from bigmodel_lib.widgets.base import Explorer, RefusedError, described
 from bigmodel_lib.widgets.detector_lab_picture import DetectorLabPicture, DetectorView
 from bigmodel_lib.widgets.images import images_for
@@ -69,8 +63,11 @@ class DetectorLab(Explorer):
             controls[name].value = value
         self.controls = controls
         self.model = DigitDetector().load()[0] if model is None else model
-        self._judged = self._look(list(held_out_scenes()[:JUDGED]))
-        self._report = functools.lru_cache(self._report_anew)
+        self._judged = [
+            (seen.scene, candidates(seen.boxes, seen.probabilities, FLOOR))
+            for seen in self._look(list(held_out_scenes()[:JUDGED]))
+        ]
+        self._curve = functools.lru_cache(self._curve_anew)
         self._seen = self._make_scene("seed")
         self._picture = DetectorLabPicture()
         super().__init__(controls, _rows(controls))
@@ -104,21 +101,18 @@ class DetectorLab(Explorer):
 
     # --- picture ---
 
-    def _found(self, seen: _Seen, score: float, most: float) -> Detections:
-        return suppress(candidates(seen.boxes, seen.probabilities, score), most)
-
-    def _report_anew(self, most: float) -> tuple[DetectionReport, Curve]:
-        found = [self._found(seen, FLOOR, most) for seen in self._judged]
-        scenes = [seen.scene for seen in self._judged]
-        return average_precision(scenes, found), precision_recall_curve(scenes, found, RIGHT)
+    def _curve_anew(self, most: float) -> Curve:
+        scenes, sure = zip(*self._judged, strict=True)
+        return precision_recall_curve(scenes, [suppress(each, most) for each in sure], RIGHT)
 
     def compute(self) -> DetectorView:
         """What the picture shows."""
         score, most = self._value("score"), self._value("most")
-        report, curve = self._report(most)
+        curve = self._curve(most)
         last = int((curve.scores >= score).sum()) - 1
         scene = self._seen.scene
-        found = self._found(self._seen, score, most)
+        before = candidates(self._seen.boxes, self._seen.probabilities, score)
+        found = suppress(before, most)
         return DetectorView(
             image=scene.image[0].numpy(),
             truth=scene.boxes.numpy() if self._value("truth") else np.zeros((0, 4)),
@@ -127,10 +121,10 @@ class DetectorLab(Explorer):
             scores=found.scores.numpy(),
             labels=found.labels.numpy(),
             right=matches(scene, found, RIGHT).numpy(),
-            before=len(candidates(self._seen.boxes, self._seen.probabilities, score).scores),
+            before=len(before.scores),
             recall=curve.recall,
             precision=curve.precision,
-            ap50=report.ap50,
+            ap50=curve.ap,
             here=(curve.recall[last], curve.precision[last]) if last >= 0 else (0.0, 1.0),
         )
 

@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 
 from bigmodel_lib.data.scenes import CANVAS
 from bigmodel_lib.language import _
-from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.canvas import Canvas, update
 
 SKY, GOLD, GREEN = "#56B4E9", "#E69F00", "#009E73"  # Wong 2011, as elsewhere
 NAMED = 12  # boxes that carry their digit and score, at most
@@ -69,7 +69,8 @@ class DetectorLabPicture:
         style = {"fontsize": 9, "va": "bottom", "bbox": dark, "clip_on": True}
         self._names = [ax.text(0, 0, "", **style) for _name in range(NAMED)]
         boxes = (self._truth, self._wrong, self._right)
-        self.canvas.moving(self._image, *boxes, *self._names, self._title)
+        self.canvas.seldom(self._image)  # it stays while thresholds move
+        self.canvas.moving(*boxes, *self._names, self._title)
 
     def _build_curve(self) -> None:
         ax = self.canvas.figure.add_axes((0.565, 0.12, 0.42, 0.79))
@@ -88,7 +89,9 @@ class DetectorLabPicture:
 
     def draw(self, view: DetectorView) -> str:
         """Update every artist; returns what the picture shows in words."""
-        self._image.set_data(view.image)
+        if not np.array_equal(view.image, self._image.get_array()):
+            self._image.set_data(view.image)
+            self.canvas.relabel()
         self._truth.set_segments(outlines(view.truth))
         self._wrong.set_segments(outlines(view.boxes[~view.right]))
         self._right.set_segments(outlines(view.boxes[view.right]))
@@ -103,13 +106,17 @@ class DetectorLabPicture:
 
     def _name_boxes(self, view: DetectorView) -> None:
         for i, text in enumerate(self._names):
-            shown = i < len(view.boxes)
-            text.set_text(f"{view.labels[i]} {view.scores[i]:.2f}" if shown else "")
-            if shown:
-                left, top = view.boxes[i, :2]
+            if i >= len(view.boxes):
+                update(text, text="")
+                continue
+            left, top = view.boxes[i, :2]
+            update(
+                text,
+                text=f"{view.labels[i]} {view.scores[i]:.2f}",
                 # near the upper edge there is no room above a box
-                text.set_position((np.clip(left, 0, CANVAS - 8), max(top, 2.6)))
-                text.set_color(SKY if view.right[i] else GOLD)
+                position=(np.clip(left, 0, CANVAS - 8), max(top, 2.6)),
+                color=SKY if view.right[i] else GOLD,
+            )
 
 
 def outlines(boxes: np.ndarray) -> list[np.ndarray]:

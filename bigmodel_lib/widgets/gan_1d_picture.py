@@ -76,6 +76,9 @@ class GAN1DPicture:
             ax.spines[["top", "right"]].set_visible(False)
         for ax in (self._densities, self._answers, self._push):
             ax.set_xlim(-SIDE, SIDE)
+        # their limits follow what is shown; the zero of the push stays in the middle
+        self.canvas.moving(self._densities.yaxis, self._push.yaxis)
+        self.canvas.moving(self._value.xaxis, self._value.yaxis)
         self._build_densities()
         self._build_answers()
         self._build_push()

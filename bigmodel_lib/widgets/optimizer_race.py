@@ -256,7 +256,7 @@ class OptimizerRace(Player):
         """Raise the step that is due, and race to it for one slice of time at most."""
         if self.playing and self.race.step >= self.target:
             self._raise_target()
-        end = time.monotonic() + SLICE
+        end = time.monotonic() + self.slice
         while self.race.step < self.target and time.monotonic() < end:
             self.race.advance()
         behind = self.race.step < self.target

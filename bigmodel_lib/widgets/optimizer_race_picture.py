@@ -11,6 +11,7 @@ from bigmodel_lib.language import _
 from bigmodel_lib.models.surfaces import Surface
 from bigmodel_lib.plots import BLUE, GREEN, ORANGE, PURPLE
 from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.ticks import SmallTicks
 
 GOLD = "#E69F00"  # Wong 2011, as the others
 COLOURS = ("black", BLUE, GREEN, ORANGE, PURPLE, GOLD)
@@ -68,11 +69,12 @@ class OptimizerRacePicture:
             for name, colour, marker, style in zip(names, COLOURS, MARKERS, STYLES, strict=True)
         }
         self._surface: Surface | None = None
+        self._build()
 
     def draw(self, view: RaceView) -> str:
         """Update every artist; returns what the picture shows in words."""
         if view.surface != self._surface:  # another map; the condition number makes one, too
-            self._build(view.surface)
+            self._take_surface(view.surface)
             self._surface = view.surface
         for name in self._names:
             self._draw_racer(name, view.racers.get(name), view)
@@ -84,43 +86,51 @@ class OptimizerRacePicture:
 
     # --- what seldom changes ---
 
-    def _build(self, surface: Surface) -> None:
+    def _build(self) -> None:
         self.canvas = Canvas(960, 500)
         figure = self.canvas.figure
         self._map = figure.add_axes((0.055, 0.095, 0.47, 0.84))
         self._loss = figure.add_axes((0.605, 0.495, 0.38, 0.44))
         self._legend = figure.add_axes((0.545, 0.0, 0.455, 0.39))
-        self._build_map(surface)
+        self._build_map()
         self._build_loss()
         self._build_legend()
         self._paths = {name: self._line(self._map, name) for name in self._names}
         self._curves = {name: self._line(self._loss, name) for name in self._names}
         # the minima lie above the paths that end there
-        x, y = np.array(surface.minima).T
-        minima = self._map.plot(
-            x, y, "*", ms=13, mfc="none", mec="black", mew=1.2, ls="none", zorder=5
-        )
-        self.canvas.moving(*minima, self._start)
+        self.canvas.moving(self._minima, self._start)
 
-    def _build_map(self, surface: Surface) -> None:
+    def _build_map(self) -> None:
+        ax = self._map
+        ax.set_xlabel(_("x; ☆ minima, ○ start"), fontsize=8, labelpad=1)
+        ax.set_ylabel("y", fontsize=8, labelpad=0)
+        ax.tick_params(labelsize=8)
+        (self._start,) = ax.plot([], [], "o", mfc="white", mec="black", ms=8, mew=1.5)
+        (self._minima,) = ax.plot([], [], "*", ms=13, mfc="none", mec="black", mew=1.2)
+        self._contours: list = []
+        self.canvas.seldom(ax)
+        self.canvas.moving(ax.xaxis, ax.yaxis)
+
+    def _take_surface(self, surface: Surface) -> None:
+        for old in self._contours:
+            old.remove()
         x = np.linspace(*surface.x_range, MAP_POINTS)
         y = np.linspace(*surface.y_range, MAP_POINTS)
         points = torch.tensor(np.stack(np.meshgrid(x, y), axis=-1))
         height = np.log10(surface(points).numpy() - surface.lowest + 1e-3)
         levels = np.linspace(height.min(), height.max(), 18)
         # steep is dark, but never so dark that a path is lost on it
-        self._map.contourf(
-            x, y, height, levels, cmap="Greys", vmax=levels[-1] + 2 * (levels[-1] - levels[0])
-        )
-        self._map.contour(x, y, height, levels, colors="white", linewidths=0.5, linestyles="solid")
-        self._map.set_title(f"{_(surface.name)}: f = {surface.formula}", fontsize=9, loc="left")
-        self._map.set_xlabel(_("x; ☆ minima, ○ start"), fontsize=8, labelpad=1)
-        self._map.set_ylabel("y", fontsize=8, labelpad=0)
-        self._map.tick_params(labelsize=8)
-        self._map.set(xlim=surface.x_range, ylim=surface.y_range)
-        (self._start,) = self._map.plot(
-            [], [], "o", mfc="white", mec="black", ms=8, mew=1.5, zorder=4
-        )
+        darkest = levels[-1] + 2 * (levels[-1] - levels[0])
+        line = {"colors": "white", "linewidths": 0.5, "linestyles": "solid"}
+        self._contours = [
+            self._map.contourf(x, y, height, levels, cmap="Greys", vmax=darkest),
+            self._map.contour(x, y, height, levels, **line),
+        ]
+        title = f"{_(surface.name)}: f = {surface.formula}"
+        self._map.set_title(title, fontsize=9, loc="left", y=1)  # no place to be searched
+        self._minima.set_data(*np.array(surface.minima).T)
+        self.canvas.limit(self._map, surface.x_range, surface.y_range)
+        self.canvas.relabel(surface)
 
     def _build_loss(self) -> None:
         self._loss.set_yscale("log")
@@ -128,6 +138,9 @@ class OptimizerRacePicture:
         self._loss.set_xlabel(_("step"), fontsize=8, labelpad=1)
         self._loss.tick_params(labelsize=8)
         self._loss.spines[["top", "right"]].set_visible(False)
+        self._loss.yaxis.set_label_coords(0, 0)  # it has no name
+        small = SmallTicks(self._loss.yaxis)
+        self.canvas.moving(self._loss.xaxis, self._loss.yaxis, small)
 
     def _build_legend(self) -> None:
         ax = self._legend
@@ -186,10 +199,7 @@ class OptimizerRacePicture:
         low = np.floor(np.log10(min(values.min() for values in losses)))
         high = np.ceil(np.log10(max(values.max() for values in losses)))
         high = min(high, np.ceil(np.log10(start)) + 2)  # one that explodes hides not the others
-        limits = {"xlim": (0, reach), "ylim": (10.0 ** min(low, high - 2), 10.0**high)}
-        if (self._loss.get_xlim(), self._loss.get_ylim()) != tuple(limits.values()):
-            self._loss.set(**limits)
-            self.canvas.redraw()
+        self.canvas.limit(self._loss, (0, reach), (10.0 ** min(low, high - 2), 10.0**high))
 
 
 _ROUND = [lead * 10**zeros for zeros in range(1, 9) for lead in (1, 2, 5)]

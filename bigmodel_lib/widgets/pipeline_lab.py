@@ -20,7 +20,7 @@ from bigmodel_lib.data.tables import (
 from bigmodel_lib.language import _
 from bigmodel_lib.training.run import NotFiniteError
 from bigmodel_lib.training.table import OPTIMIZERS, TableRun, TableSettings, table_network
-from bigmodel_lib.widgets.base import SLICE, Explorer, RefusedError, button, described
+from bigmodel_lib.widgets.base import Explorer, RefusedError, button, described
 from bigmodel_lib.widgets.pipeline_lab_picture import PipelineLabPicture, PipelineView
 
 ALL = "all"
@@ -143,7 +143,7 @@ class PipelineLab(Explorer):
         """Steps towards the last one, for one slice of time."""
         if not self._behind():
             return False
-        end = time.monotonic() + SLICE
+        end = time.monotonic() + self.slice
         self._advance()
         while self._behind() and time.monotonic() < end:
             self._advance()
@@ -180,6 +180,7 @@ class PipelineLab(Explorer):
         run = self.run_now
         return PipelineView(
             step=run.step,
+            last=self.target,
             history={name: column.numpy() for name, column in run.history.items()},
             now={name: value.item() for name, value in run.measure().items()},
             diverged=self.diverged,

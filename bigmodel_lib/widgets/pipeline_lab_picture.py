@@ -11,6 +11,7 @@ from bigmodel_lib.plots import BLUE, GREEN, GREY, ORANGE
 from bigmodel_lib.training.table import PARTS
 from bigmodel_lib.widgets.canvas import Canvas
 from bigmodel_lib.widgets.curves import finite, reach
+from bigmodel_lib.widgets.ticks import SmallTicks
 
 COLOURS = dict(zip(PARTS, (BLUE, GREEN, ORANGE), strict=True))
 LOWEST = 1e-5  # of the loss axis, and of the axis of spreads
@@ -24,6 +25,7 @@ class PipelineView:
     Attributes:
         label: its settings, in words.
         step: steps taken.
+        last: step at which the run ends.
         history: "step", and "train loss", "test accuracy" and so on; NaN where not measured.
         now: the same values as they are now, without "step".
         spread: standard deviation of each feature that the network sees, on its training rows.
@@ -34,6 +36,7 @@ class PipelineView:
 
     label: str
     step: int
+    last: int
     history: Mapping[str, np.ndarray]
     now: Mapping[str, float]
     spread: np.ndarray
@@ -98,6 +101,9 @@ class PipelineLabPicture:
         for axes in (self._loss, self._accuracy, ax):
             axes.tick_params(labelsize=8)
             axes.spines[["top", "right"]].set_visible(False)
+            axes.yaxis.set_label_coords(0, 0)  # it has no name
+            self.canvas.moving(axes.xaxis, axes.yaxis)
+        self.canvas.moving(SmallTicks(self._loss.yaxis), SmallTicks(ax.yaxis))
 
     def _build_table(self) -> None:
         ax = self._table
@@ -144,7 +150,7 @@ class PipelineLabPicture:
             text.set_text(value)
 
     def _limit(self, views: list[PipelineView]) -> None:
-        x = (0, reach(max(view.step for view in views)))
+        x = (0, reach(max(view.last for view in views)))  # the same from the first step on
         losses = [_curve(view, f"{part} loss")[1] for view in views for part in PARTS]
         self.canvas.limit(self._loss, x, _decades(losses))
         self.canvas.limit(self._accuracy, x, (0, 1.02))

@@ -1,5 +1,7 @@
 """SamplerLab: how a language model's scores become text, on the reader's own prompt."""
 
+import functools
+import itertools
 from dataclasses import dataclass
 
 import ipywidgets
@@ -59,6 +61,12 @@ class SamplerLab(Explorer):
                 raise ValueError(f"need choices in {tuple(controls)}, got {name!r}")
             controls[name].value = value
         self._model, self._encoding = model.eval(), encoding
+        # most controls change only how a token is drawn, so what the others ask for is kept
+        kept = functools.lru_cache(maxsize=8)
+        self._logits, self._greedy, self._beam = map(
+            kept, (self._logits_anew, self._greedy_anew, self._beam_anew)
+        )
+        self._age = -1
         self._picture = SamplerPicture()
         self._choice = self._checked(Choice(**{n: c.value for n, c in controls.items()}))
         super().__init__(controls, _rows(controls))
@@ -90,9 +98,8 @@ class SamplerLab(Explorer):
     @torch.no_grad()
     def compute(self) -> SamplerView:
         """Both distributions of the next token, and the three continuations."""
-        ids = torch.tensor(self._encoding.encode(self._choice.prompt))
-        ids = ids.to(next(self._model.parameters()).device)
-        logits = self._model(ids[None])[0, -1].cpu()
+        self._forget_if_it_learned()
+        logits = self._logits(self._choice.prompt)
         by_model, drawn = logits.softmax(dim=-1), self._sampler.probabilities(logits)
         best = by_model.argsort(descending=True, stable=True)[:SHOWN]
         return SamplerView(
@@ -102,24 +109,43 @@ class SamplerLab(Explorer):
             drawn=drawn[best].numpy(),
             kept=int((drawn > 0).sum()),
             entropy=(_bits(by_model), _bits(drawn)),
-            texts=self._continuations(ids),
+            texts=self._continuations(),
         )
 
-    def _continuations(self, ids: Tensor) -> tuple[str, str, str]:
+    def _continuations(self) -> tuple[str, str, str]:
         """Greedy, sampled, and by beam search."""
         c = self._choice
-        generator = torch.Generator(ids.device).manual_seed(c.seed)
-        written = [
-            [int(token) for token, _step in zip(tokens, range(c.length), strict=False)]
-            for tokens in (
-                generate(cached_next_logits(self._model), ids[None], GREEDY),
-                generate(
-                    cached_next_logits(self._model), ids[None], self._sampler, generator=generator
-                ),
-            )
-        ]
-        written.append(beam_search(next_logits(self._model), ids, c.width, c.length)[0].ids)
-        return tuple(self._encoding.decode(tokens) for tokens in written)
+        sampled = self._written(c.prompt, c.length, self._sampler, c.seed)
+        return self._greedy(c.prompt, c.length), sampled, self._beam(c.prompt, c.width, c.length)
+
+    # --- what the model says of a prompt
+
+    def _forget_if_it_learned(self) -> None:
+        age = sum(weight._version for weight in self._model.parameters())  # grows as they change
+        if age != self._age:
+            self._age = age
+            for kept in (self._logits, self._greedy, self._beam):
+                kept.cache_clear()
+
+    def _ids(self, prompt: str) -> Tensor:
+        ids = torch.tensor(self._encoding.encode(prompt))
+        return ids.to(next(self._model.parameters()).device)
+
+    def _logits_anew(self, prompt: str) -> Tensor:
+        return self._model(self._ids(prompt)[None], last=True)[0, -1].cpu()
+
+    def _written(self, prompt: str, length: int, sampler: Sampler, seed: int = 0) -> str:
+        ids = self._ids(prompt)
+        generator = torch.Generator(ids.device).manual_seed(seed)
+        tokens = generate(cached_next_logits(self._model), ids[None], sampler, generator=generator)
+        return self._encoding.decode([int(token) for token in itertools.islice(tokens, length)])
+
+    def _greedy_anew(self, prompt: str, length: int) -> str:
+        return self._written(prompt, length, GREEDY)
+
+    def _beam_anew(self, prompt: str, width: int, length: int) -> str:
+        best = beam_search(next_logits(self._model), self._ids(prompt), width, length)[0]
+        return self._encoding.decode(best.ids)
 
     def draw(self, data: SamplerView) -> str:
         """Bring the picture up to date; returns what it shows in words."""

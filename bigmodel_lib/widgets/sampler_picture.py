@@ -62,7 +62,7 @@ class SamplerPicture:
             figure.text(0.47, top, name, fontsize=10, color=BLUE, weight="bold", va="top")
             place = {"fontsize": 8.5, "va": "top", "linespacing": 1.3, "parse_math": False}
             self._texts.append(figure.text(0.47, top - 0.047, "", **place))
-        self.canvas.moving(*self._model, *self._drawn, *self._names, *self._texts)
+        self.canvas.moving(ax.xaxis, *self._model, *self._drawn, *self._names, *self._texts)
 
     def draw(self, view: SamplerView) -> str:
         """Update every artist; returns what the picture shows in words."""
@@ -82,6 +82,8 @@ class SamplerPicture:
     def _write(self, artist, text: str, size: float) -> None:
         # a sampled byte may be any control character, which no font can show
         text = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+        if text == artist.get_text():
+            return
         artist.set_text(text)
         artist.set_fontproperties(FontProperties(family=font_for(text), size=size))
 

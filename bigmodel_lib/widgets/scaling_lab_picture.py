@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
 
 from bigmodel_lib.growth import Growth
 from bigmodel_lib.language import _
@@ -13,6 +12,7 @@ from bigmodel_lib.plots import BLUE, GREY, ORANGE, short_number
 from bigmodel_lib.plots.landmarks import FAMILY_STYLES, beside, growth_label, name_label
 from bigmodel_lib.scaling import FLOPS_PER_PARAMETER
 from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.ticks import SmallTicks
 
 WIDTH, HEIGHT = 960, 520
 N_RANGE, D_RANGE = (1e7, 1e15), (1e9, 1e15)
@@ -129,10 +129,10 @@ class _Timeline:
         self._marks = {family: _marks(ax, family) for family in families}
         (self._ring,) = ax.plot([], [], "o", mfc="none", mec="black", ms=13, mew=1.2, ls="none")
         self._labels = [name_label(ax) for _slot in range(MOST_NAMES)]
-        self.canvas.moving(self._ring, *self._labels)
+        self._title = ax.set_title("", fontsize=9, loc="left", y=1)
         self._drawn = None
         ax.set_yscale("log")
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.tick_params(labelsize=8)
         ax.set_xlabel(_("year"), fontsize=9)
         ax.spines[["top", "right"]].set_visible(False)
@@ -143,12 +143,16 @@ class _Timeline:
             fontsize=8,
             frameon=False,
         )
+        small = SmallTicks(ax.yaxis)
+        self.canvas.seldom(self._band, self._line, *self._marks.values(), self._title)
+        self.canvas.moving(ax.xaxis, ax.yaxis, small, self._ring, *self._labels)
 
     def draw(self, view: TimelineView) -> str:
         """Names, and with other models points, line, band and limits anew."""
         shown = (view.title, view.count, *view.years, *view.sizes)
         if shown != self._drawn:
             self._take_models(view)
+            self.canvas.relabel(shown)
             self._drawn = shown
         self._name(view)
         return _timeline_summary(view)
@@ -159,9 +163,8 @@ class _Timeline:
             marks.set_data(view.years[chosen], view.sizes[chosen])
         self._draw_growth(view)
         self._limit(view)
-        self._ax.set_title(_title(view), fontsize=9, loc="left")
+        self._title.set_text(_title(view))
         self._ax.set_ylabel(_("parameters: {count}").format(count=view.count), fontsize=9)
-        self.canvas.redraw()
 
     def _draw_growth(self, view: TimelineView) -> None:
         for artist in (self._line, self._band):
@@ -177,10 +180,9 @@ class _Timeline:
         first, last = view.years.min(), view.years.max()
         margin = max(1.0, 0.03 * (last - first))
         low, high = np.log10(view.sizes.min()), np.log10(view.sizes.max())
-        self._ax.set_xlim(first - margin, last + margin)
         middle, reach = (low + high) / 2, max(1.0, (high - low) / 2) + 0.5  # three decades or more
-        self._ax.set_ylim(10 ** (middle - reach), 10 ** (middle + reach))
-        self._ax.xaxis.get_major_locator().set_params(integer=True)
+        heights = 10 ** (middle - reach), 10 ** (middle + reach)
+        self.canvas.limit(self._ax, (first - margin, last + margin), heights)
 
     def _name(self, view: TimelineView) -> None:
         where, middle = list(view.names), (view.years.min() + view.years.max()) / 2
@@ -199,6 +201,7 @@ class _Laws:
         self.canvas = Canvas(WIDTH, HEIGHT)
         self._law = None
         self._contours = None
+        self._rows: list[str] = []
         self._map = self.canvas.figure.add_axes((0.065, 0.095, 0.515, 0.845))
         self._side = self.canvas.figure.add_axes((0.735, 0.095, 0.25, 0.845))
         self._build_map()
@@ -210,6 +213,8 @@ class _Laws:
         ax.set_xlabel(_("parameters N"), fontsize=9, labelpad=1)
         ax.set_ylabel(_("training tokens D"), fontsize=9, labelpad=0)
         ax.tick_params(labelsize=8)
+        for axis in (ax.xaxis, ax.yaxis):
+            SmallTicks(axis)
         (self._frontier,) = ax.plot([], [], color="black", lw=1.5, label=_("best split"))
         (self._iso,) = ax.plot([], [], color=ORANGE, lw=1.5, ls="--", label=_("6ND = C"))
         (self._dense,) = ax.plot([], [], "o", color=BLUE, mec="white", ms=6, label=_("models"))
@@ -224,7 +229,8 @@ class _Laws:
             *("", (1e10, 1e12)), xytext=(10, 8), textcoords="offset points", fontsize=8
         )
         ax.legend(loc="lower right", fontsize=8, framealpha=0.9)
-        self.canvas.moving(self._iso, self._best, self._ring, self._label)
+        self.canvas.seldom(ax)  # with contours and models, which come with a law
+        self.canvas.moving(ax.xaxis, ax.yaxis, self._iso, self._best, self._ring, self._label)
 
     def _build_side(self) -> None:
         ax = self._side
@@ -245,6 +251,7 @@ class _Laws:
         """What the budget moves; and with another law, contours and models anew."""
         if view.law != self._law:
             self._take_law(view)
+            self.canvas.relabel(view.law)
             self._law = view.law
         self._iso.set_data(*view.iso)
         self._best.set_data([view.N], [view.D])
@@ -258,14 +265,20 @@ class _Laws:
         for line, sparse in ((self._dense, False), (self._sparse, True)):
             own = [model for model in view.models if model.sparse == sparse]
             line.set_data([model.N for model in own], [model.D for model in own])
-        self._map.set_title(f"{_(view.law)}: {_exponent(view)}", fontsize=9, loc="left")
+        self._map.set_title(f"{_(view.law)}: {_exponent(view)}", fontsize=9, loc="left", y=1)
         rows, ratios = np.arange(len(view.models)), np.array([m.ratio for m in view.models])
         few, many = ratios < 1 / NEAR, ratios > NEAR
         for line, own in ((self._few, few), (self._many, many), (self._near, ~few & ~many)):
             line.set_data(ratios[own], rows[own])
-        self._side.set_yticks(rows, [model.name for model in view.models])
-        self._side.set_ylim(len(rows) - 0.5, -0.5)
-        self.canvas.redraw()
+        self._name_rows([model.name for model in view.models])
+
+    def _name_rows(self, names: list[str]) -> None:
+        """Models beside the ratios; every law judges the same ones."""
+        if names != self._rows:
+            self._side.set_yticks(range(len(names)), names)
+            self._side.set_ylim(len(names) - 0.5, -0.5)
+            self.canvas.redraw()
+            self._rows = names
 
     def _draw_contours(self, view: LawsView) -> None:
         if self._contours is not None:

@@ -10,15 +10,31 @@ import sys
 
 import pytest
 import torch
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from bigmodel_lib.data.digits import load_digits
+from bigmodel_lib.models.bpe import train
 from bigmodel_lib.models.gan import make_gan
 from bigmodel_lib.models.sampling import cached_next_logits, generate
 from bigmodel_lib.models.transformer import GPT, GPTConfig
 from bigmodel_lib.training import GANRun
 from bigmodel_lib.training.text import TextRun, TextSettings
-from bigmodel_lib.widgets import AttentionExplorer, GANLab, ResourceCalculator, VAELab
+from bigmodel_lib.widgets import (
+    GAN1D,
+    AttentionExplorer,
+    DenoisingLab,
+    DetectorLab,
+    GANLab,
+    OptimizerRace,
+    PipelineLab,
+    ResourceCalculator,
+    SamplerLab,
+    ScalingLab,
+    SpectrogramLab,
+    VAELab,
+)
 from bigmodel_lib.widgets.canvas import Canvas
 from side_by_side import allocations, operators
 
@@ -166,6 +182,12 @@ def drawn(monkeypatch):
     return found
 
 
+def sampler_lab() -> SamplerLab:
+    model = GPT(GPTConfig(V=263, T=128, L=1, D=16, H=2))
+    return SamplerLab(model, train("the cat sat on the mat " * 5, 263), length=3)
+
+
+@pytest.mark.filterwarnings("ignore:no font installed", "ignore:Glyph")  # of an untrained model
 @pytest.mark.parametrize(
     ("make", "moves"),
     [
@@ -173,8 +195,21 @@ def drawn(monkeypatch):
         (VAELab, {"x": 0.5, "y": -0.5}),
         (ResourceCalculator, {"pue": 1.4, "grid": 0.2, "price": 3.0}),
         (lambda: GANLab(architecture="article"), {"d_lr": 2e-3, "batch_size": 16}),
+        (OptimizerRace, {"start_x": 1.5, "lr_SGD": 0.1, "surface": "saddle"}),
+        (ScalingLab, {"family": "CNN", "years": (1990, 2020), "named": "AlexNet"}),
+        (lambda: ScalingLab(view="laws"), {"law": "Besiroglu 2024", "budget": 1e20}),
+        (SpectrogramLab, {"pitch": 200.0, "M": 512, "bands": 20, "scale": "amplitude"}),
+        # limits of axes follow
+        (GAN1D, {"mean": 3.0, "std": 0.2, "answer": "optimal D*", "real": "one hump"}),
+        (DetectorLab, {"score": 0.1, "most": 0.9, "truth": True, "seed": 5}),
+        (DenoisingLab, {"digit": 7, "look": 20, "eta": 1.0, "steps": 3}),
+        (sampler_lab, {"temperature": 0.5, "k": 9, "p": 0.5, "prompt": "a dog"}),
     ],
-    ids=["AttentionExplorer", "VAELab", "ResourceCalculator", "GANLab"],
+    ids=[
+        *("AttentionExplorer", "VAELab", "ResourceCalculator", "GANLab"),
+        *("OptimizerRace", "ScalingLab", "ScalingLab's laws", "SpectrogramLab"),
+        *("GAN1D", "DetectorLab", "DenoisingLab", "SamplerLab"),
+    ],
 )
 def test_a_change_draws_one_frame_and_no_axis_anew(make, moves, drawn):
     explorer = make()
@@ -185,6 +220,53 @@ def test_a_change_draws_one_frame_and_no_axis_anew(make, moves, drawn):
             pass
         assert explorer.error is None
         assert drawn == {"frames": 1, "full": 0}, name
+
+
+def test_a_run_that_starts_anew_draws_no_axis_of_the_others_anew(drawn, monkeypatch):
+    cut, axes = Canvas._cut, []
+    monkeypatch.setattr(
+        Canvas,
+        "_cut",
+        lambda self, a: (axes.append(a) if isinstance(a, Axis) else None, cut(self, a))[1],
+    )
+    lab = PipelineLab(steps=20)
+    lab.run()
+    for name, value in {"lr": 0.2, "scaling": "raw", "leak": True}.items():
+        drawn.update(full=0)
+        axes.clear()
+        lab.controls[name].value = value
+        while lab._tick():
+            pass
+        assert lab.error is None
+        assert drawn["full"] == 0, name
+        # heights follow the losses and the spreads; how far the run goes was known from the start
+        assert {axis.axis_name for axis in axes} <= {"y"}, name
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value", "most"),
+    [
+        (GAN1D, "answer", "optimal D*", 3),  # its name, and both sizes of the push
+        (DetectorLab, "truth", True, 0),
+        (DetectorLab, "most", 0.45, 1),  # at most the average precision
+        (DenoisingLab, "eta", 1.0, 0),
+        (DenoisingLab, "look", 60, 3),  # two numbers change their colour, and the title
+        (sampler_lab, "temperature", 0.5, 1),  # the sampled text
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+@pytest.mark.filterwarnings("ignore:no font installed", "ignore:Glyph")
+def test_a_change_draws_no_text_that_stays(make, name, value, most, monkeypatch):
+    explorer = make()
+    explorer.run()
+    texts = [artist for artist in explorer._picture.canvas._moving if isinstance(artist, Text)]
+    drawn, draw = [], Text.draw
+    monkeypatch.setattr(Text, "draw", lambda text, *a: (drawn.append(text), draw(text, *a)))
+    explorer.controls[name].value = value
+    while explorer._tick():
+        pass
+    assert explorer.error is None
+    assert len([text for text in drawn if text in texts]) <= most
 
 
 def test_many_values_of_a_slider_in_one_slice_draw_one_frame(drawn):

@@ -138,6 +138,15 @@ def test_condition_number_is_numpys():
     assert condition_number(x) == pytest.approx(np.linalg.cond(with_one) ** 2, rel=1e-6)
 
 
+def test_condition_number_of_more_features_than_rows_is_that_of_second_moments():
+    x = np.random.default_rng(0).normal(3, 2, size=(19, 53))
+    values = np.linalg.eigvalsh(second_moments(x))
+    assert condition_number(x) == pytest.approx(values[-1] / values[-19], rel=1e-6)
+    x -= x.mean(axis=0)  # centred rows have one direction less, the constant has its own
+    values = np.linalg.eigvalsh(second_moments(x))
+    assert condition_number(x) == pytest.approx(values[-1] / values[-19], rel=1e-6)
+
+
 def test_a_direction_in_which_no_row_differs_does_not_count():
     x = np.random.default_rng(0).normal(size=(53, 3))
     repeated = np.column_stack([x, x[:, :1]])

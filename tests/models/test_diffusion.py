@@ -194,6 +194,18 @@ def test_the_path_visits_its_times_and_ends_in_the_sample():
     assert [t for t, _x in model.path(x)] == list(range(T - 1, -1, -1))
 
 
+def test_stations_are_the_path_with_what_was_found_in_each():
+    model, x = make(), torch.randn(B, 5)
+    *before, (last, data, none) = model.stations(x, steps=4, eta=0.0)
+    path = [(T, x), *model.path(x, steps=4, eta=0.0)]
+    assert [t for t, _x, _noise in before] + [last] == [t for t, _x in path]
+    for (t, x_t, noise), (_t, expected) in zip(before, path, strict=False):
+        assert torch.equal(x_t, expected)
+        assert torch.equal(noise, model.denoiser(x_t, torch.full((B,), t)))
+    assert torch.equal(data, path[-1][1])
+    assert torch.equal(model.start(data, last, none), data)
+
+
 def test_the_condition_reaches_the_denoiser():
     class Told(nn.Module):
         def forward(self, x, t, label):

@@ -6,7 +6,7 @@ import threading
 import ipywidgets
 import pytest
 
-from bigmodel_lib.widgets.base import Explorer, RefusedError, button
+from bigmodel_lib.widgets.base import FIRST, SLICE, Explorer, RefusedError, button
 
 
 class Square(Explorer):
@@ -186,3 +186,15 @@ def test_values_that_an_explorer_shows_itself_are_no_wishes():
 def test_a_button_is_as_wide_as_its_text_and_may_be_a_toggle():
     assert button("Play").layout.width == "auto"
     assert button("Slow", ipywidgets.ToggleButton).value is False
+
+
+def test_the_slice_that_answers_a_change_is_short_and_the_next_ones_are_not():
+    square, slices = Square(), []
+    work = square.work
+    square.work = lambda: slices.append(square.slice) or work()
+    square.controls["play"].click()
+    move(square, 3)
+    while square._tick():
+        pass
+    assert slices == [FIRST, *[SLICE] * 4]
+    assert FIRST < SLICE

@@ -5,10 +5,12 @@ import io
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
-from bigmodel_lib.widgets.canvas import KEPT, Canvas, png_bytes
+from bigmodel_lib.widgets.canvas import KEPT, Canvas, png_bytes, update
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -171,3 +173,162 @@ def test_a_layer_that_comes_again_is_kept_until_the_background_changes(monkeypat
         canvas.relabel(number)
         canvas.png()
     assert len(canvas._layers) == KEPT
+
+
+# --- text and axes that stay
+
+
+@pytest.fixture
+def draws_of(monkeypatch):
+    """How often artists of a class were drawn: a list that grows."""
+
+    def counting(kind):
+        draws, draw = [], kind.draw
+        monkeypatch.setattr(kind, "draw", lambda self, *a: (draws.append(self), draw(self, *a)))
+        return draws
+
+    return counting
+
+
+BOX = {"facecolor": "black", "alpha": 0.7, "pad": 2}
+
+
+@pytest.fixture
+def words():
+    """A canvas with a coloured ground and three texts on it: plain, turned, in a dark box."""
+    canvas = Canvas(211, 101)
+    ax = canvas.figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1), facecolor="#ffcc88")
+    styles = ({}, {"rotation": 40}, {"bbox": BOX, "color": "yellow"})
+    texts = [ax.text(0.1 + 0.3 * i, 0.4, "AVAmore", **style) for i, style in enumerate(styles)]
+    canvas.moving(*texts)
+    return canvas, texts
+
+
+def drawn_whole(canvas) -> np.ndarray:
+    """RGB of a drawing of the whole figure."""
+    agg = FigureCanvasAgg(canvas.figure)
+    for artist in canvas._moving:
+        artist.set_animated(False)
+    agg.draw()
+    for artist in canvas._moving:
+        artist.set_animated(True)
+    return np.asarray(agg.buffer_rgba())[..., :3].astype(int)
+
+
+def test_kept_text_looks_as_if_drawn_and_always_alike(words):
+    canvas, texts = words
+    first = canvas.png()
+    assert canvas.png() == first
+    texts[0].set_text("other")
+    other = canvas.png()
+    assert np.abs(pixels(other) - drawn_whole(canvas)).max() <= 2  # of 255, where paint overlaps
+    texts[0].set_text("AVAmore")
+    assert canvas.png() == first != other
+
+
+def test_only_text_that_changed_is_drawn(words, draws_of):
+    canvas, texts = words
+    draws = draws_of(Text)
+    canvas.png()
+    assert all(text in draws for text in texts)
+    for change in (
+        lambda: texts[1].set_color("red"),
+        lambda: texts[1].set_position((0.2, 0.2)),
+        lambda: texts[1].set_text(""),
+    ):
+        before = canvas.png()
+        draws.clear()
+        change()
+        assert canvas.png() != before
+        assert draws == [texts[1]]
+    draws.clear()
+    canvas.png()
+    assert draws == []  # nor is a text that says nothing
+
+
+def test_text_whose_place_is_in_the_data_moves_with_the_limits(words, draws_of):
+    canvas, texts = words
+    canvas.moving(texts[0].axes.xaxis)
+    canvas.png()
+    full = draws_of(FigureCanvasAgg)
+    canvas.limit(texts[0].axes, (0, 2), (0, 1))
+    moved = pixels(canvas.png())
+    assert full == []
+    assert np.abs(moved - drawn_whole(canvas)).max() <= 2
+
+
+@pytest.fixture
+def scaled(canvas, line):
+    """A canvas whose y-axis may get other limits."""
+    canvas.moving(line.axes.yaxis)
+    canvas.png()
+    return canvas, line.axes
+
+
+def test_other_limits_draw_the_axis_anew_and_nothing_else(scaled, full_draws, draws_of):
+    canvas, ax = scaled
+    draws = draws_of(Axis)
+    pictures = {}
+    for top in (1, 0.5, 1, 0.5, 0.7):
+        canvas.limit(ax, (0, 1), (0, top))
+        pictures.setdefault(top, []).append(canvas.png())
+    assert draws == [ax.yaxis] * 2  # at 0.5 and at 0.7: at 1 it stood before, and 0.5 came again
+    assert full_draws == []
+    assert all(len(set(alike)) == 1 for alike in pictures.values())
+    assert len({alike[0] for alike in pictures.values()}) == 3
+    # the axis lies above the frame here, below it there: their common pixels
+    assert (pixels(canvas.png()) != drawn_whole(canvas)).any(axis=2).mean() < 0.005
+
+
+def test_limits_of_an_axis_that_was_not_named_cost_a_full_drawing(scaled, full_draws):
+    canvas, ax = scaled
+    canvas.limit(ax, (0, 3), (0, 1))
+    canvas.png()
+    assert len(full_draws) == 1
+
+
+def test_limits_that_other_axes_share_cost_a_full_drawing(scaled, full_draws):
+    canvas, ax = scaled
+    canvas.figure.add_subplot(sharey=ax)
+    canvas.limit(ax, (0, 1), (0, 3))
+    canvas.png()
+    assert len(full_draws) == 1
+
+
+def test_a_redraw_forgets_what_was_kept_of_an_axis(scaled):
+    canvas, ax = scaled
+    before = canvas.png()
+    ax.tick_params("y", labelsize=20)
+    assert canvas.png() == before
+    canvas.redraw()
+    assert canvas.png() != before
+
+
+def test_another_name_of_an_axis_is_drawn(scaled, full_draws):
+    canvas, ax = scaled
+    before = canvas.png()
+    ax.yaxis.set_label_coords(0.5, 0.5)
+    ax.set_ylabel("y")
+    named = canvas.png()
+    assert named != before
+    ax.set_ylabel("")
+    assert canvas.png() == before
+    assert full_draws == []
+
+
+def test_what_is_kept_of_an_axis_ends(scaled):
+    canvas, ax = scaled
+    for top in range(1, KEPT + 5):
+        canvas.limit(ax, (0, 1), (0, top))
+        canvas.png()
+    assert len(canvas._stamps[ax.yaxis]) == KEPT
+
+
+def test_update_sets_only_what_differs(words):
+    canvas, (text, *_others) = words
+    canvas.png()
+    update(text, text="AVAmore", position=(0.1, 0.4))
+    assert not text.stale
+    update(text, text="AVAmore", color="red")
+    assert text.stale
+    assert text.get_color() == "red"

@@ -8,6 +8,7 @@ from bigmodel_lib.data.digits import enlarge
 from bigmodel_lib.models.denoiser import digit_diffusion, draw_digits
 from bigmodel_lib.widgets import DenoisingLab
 from bigmodel_lib.widgets.denoising_lab import RUNS, STEPS
+from bigmodel_lib.widgets.denoising_lab_picture import GAP
 from tests.driving import drive, tick
 
 CONTROLS = ("digit", "steps", "eta", "seed", "look")
@@ -56,6 +57,36 @@ def test_looking_draws_nothing_anew_and_fresh_noise_changes_the_way(lab):
 def test_the_last_guess_is_the_picture_itself(lab):
     assert torch.equal(lab._path.guesses[-1], lab._path.x[-1])
     assert lab._path.guesses.abs().max() <= 1 + 1e-5
+
+
+def test_a_guess_is_what_the_network_says_when_asked_and_it_is_asked_once_a_step(lab):
+    asked = []
+    lab.model.denoiser.register_forward_hook(lambda *_: asked.append(1))
+    lab.controls["steps"].value, lab.controls["eta"].value = 20, 0.5
+    tick(lab)
+    assert len(asked) == 20
+    path, labels = lab._path, torch.full((RUNS,), 3)
+    for station, guess in zip(path.shown[:-1], path.guesses, strict=False):
+        x, t = path.x[station], path.times[station]
+        with torch.no_grad():
+            noise = lab.model.denoiser(x, torch.full((RUNS,), t), labels)
+        torch.testing.assert_close(guess, lab.model.start(x, t, noise))
+
+
+def test_every_row_shows_what_was_computed_whatever_moved_last(lab):
+    for name, value in {"look": 20, "digit": 8, "eta": 1.0, "steps": 2}.items():
+        lab.controls[name].value = value
+        tick(lab)
+        view, picture = lab.compute(), lab._picture
+        rows = (picture._stations, view.stations), (picture._guesses, view.guesses)
+        for image, pictures in rows:
+            shown = image.get_array()[:, GAP : GAP + pictures.shape[-1]]
+            np.testing.assert_array_equal(shown, pictures[0, 0])
+        assert picture.canvas.png() == DenoisingLab(lab.model, **values(lab))._picture.canvas.png()
+
+
+def values(lab) -> dict[str, object]:
+    return {name: control.value for name, control in lab.controls.items()}
 
 
 def test_the_cached_model_and_recipes():

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from bigmodel_lib.data.scenes import held_out_scenes, stacked
+from bigmodel_lib.detection import average_precision
+from bigmodel_lib.models.detector import detect
 from bigmodel_lib.widgets import DetectorLab
 from bigmodel_lib.widgets.base import RefusedError
+from bigmodel_lib.widgets.detector_lab import FLOOR, JUDGED
 from bigmodel_lib.widgets.detector_lab_picture import outlines
 from tests.driving import drive, tick
 
@@ -55,6 +59,32 @@ def test_the_point_lies_on_the_curve(lab):
         curve = np.stack([view.recall, view.precision], axis=1)
         assert (curve == view.here).all(axis=1).any()
         assert lab._picture._here.get_xydata()[0].tolist() == pytest.approx(view.here)
+
+
+@pytest.mark.parametrize("most", [0.0, 0.05, 0.5, 0.95, 1.0])
+def test_the_average_precision_is_that_of_cocos_evaluator(lab, most):
+    lab.controls["most"].value = most
+    lab.run()
+    scenes = held_out_scenes()[:JUDGED]
+    found = detect(lab.model, stacked(scenes), FLOOR, most)
+    assert lab.compute().ap50 == pytest.approx(average_precision(scenes, found).ap50, abs=1e-9)
+
+
+def test_thresholds_ask_the_network_nothing(lab):
+    asked = []
+    lab.model.register_forward_hook(lambda *_: asked.append(1))
+    for name, value in {"score": 0.6, "most": 0.3, "truth": True, "seed": 9}.items():
+        lab.controls[name].value = value
+        tick(lab)
+        assert len(asked) == (name == "seed")
+
+
+def test_a_picture_does_not_depend_on_the_one_before(lab, model):
+    for name, value in {"score": 0.1, "most": 0.9, "seed": 5, "truth": True}.items():
+        lab.controls[name].value = value
+        tick(lab)
+    recipe = {name: control.value for name, control in lab.controls.items()}
+    assert lab._picture.canvas.png() == DetectorLab(model, **recipe)._picture.canvas.png()
 
 
 def test_the_scene_has_as_many_digits_as_asked_for(lab):

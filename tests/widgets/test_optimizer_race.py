@@ -238,10 +238,14 @@ def test_the_condition_number_belongs_to_the_bowl(race):
     assert not race.controls["condition"].disabled
     point = torch.tensor([0.0, 1.0], dtype=torch.float64)
     assert race.race.surface(point).item() == pytest.approx(50.0)
-    canvas = race._picture.canvas
+    contours = race._picture._contours
     race.controls["lr_SGD"].value = 1e-3
     race.run()
-    assert race._picture.canvas is canvas  # the same map is not drawn anew
+    assert race._picture._contours is contours  # the same map is not drawn anew
+    race.controls["condition"].value = 10.0
+    race.run()
+    assert race._picture._contours is not contours
+    assert len(race._picture._map.collections) == 2  # those of the old map are gone
 
 
 # --- buttons ---

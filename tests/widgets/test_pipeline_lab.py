@@ -6,7 +6,7 @@ import torch
 
 from bigmodel_lib.data.tables import TABLES, condition_number, load_table, preprocess, split_rows
 from bigmodel_lib.training.table import OPTIMIZERS, PARTS
-from bigmodel_lib.widgets import PipelineLab
+from bigmodel_lib.widgets import PipelineLab, base
 from bigmodel_lib.widgets import pipeline_lab as module
 from bigmodel_lib.widgets.base import RefusedError
 from bigmodel_lib.widgets.pipeline_lab_picture import LOWEST
@@ -99,7 +99,8 @@ def test_a_leak_shows_as_skill_where_nothing_can_be_learned():
 
 
 def test_a_run_goes_on_in_slices_and_then_rests(lab, monkeypatch):
-    monkeypatch.setattr(module, "SLICE", 0.0)
+    monkeypatch.setattr(base, "FIRST", 0.0)
+    monkeypatch.setattr(base, "SLICE", 0.0)
     lab.controls["steps"].value = 50
     tick(lab)
     assert lab.run_now.step == 1  # one, however short the slice

@@ -1,5 +1,6 @@
 """SamplerLab on a small untrained GPT, driven over the range of all of its controls."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,7 +8,7 @@ from bigmodel_lib.models.bpe import train
 from bigmodel_lib.models.transformer import GPT, GPTConfig
 from bigmodel_lib.widgets import SamplerLab
 from bigmodel_lib.widgets.base import RefusedError
-from tests.driving import PNG, values_of
+from tests.driving import PNG, tick, values_of
 
 # an untrained model draws bytes of any script
 pytestmark = [
@@ -100,3 +101,40 @@ def test_a_bad_first_choice_is_told(lab):
         SamplerLab(lab._model, lab._encoding, top_k=2)
     with pytest.raises(ValueError, match="encoding of 263 tokens, got 256"):
         SamplerLab(lab._model, train("", 256))
+
+
+def same(one, other) -> bool:
+    """Whether two views show the same."""
+    drawn = np.array_equal(one.by_model, other.by_model) and np.array_equal(one.drawn, other.drawn)
+    return drawn and (one.tokens, one.texts) == (other.tokens, other.texts)
+
+
+def test_whatever_moved_the_picture_is_that_of_a_new_lab(lab):
+    moves = {"temperature": 0.5, "width": 2, "length": 7, "prompt": "the dog", "seed": 4, "k": 9}
+    for name, value in moves.items():
+        lab.controls[name].value = value
+        lab.run()
+        fresh = {name: control.value for name, control in lab.controls.items()}
+        assert same(lab.compute(), SamplerLab(lab._model, lab._encoding, **fresh).compute())
+
+
+def test_how_a_token_is_drawn_asks_for_the_sampled_text_alone(lab):
+    asked = []
+    lab._model.register_forward_hook(lambda *_: asked.append(1))
+    for name, value in {"temperature": 0.5, "k": 9, "p": 0.8, "min_p": 0.1, "seed": 3}.items():
+        asked.clear()
+        lab.controls[name].value = value
+        tick(lab)
+        assert len(asked) == lab.controls["length"].value
+    asked.clear()
+    lab.controls["width"].value = 2
+    tick(lab)
+    assert len(asked) == 2 * lab.controls["length"].value  # and the beam
+
+
+def test_a_model_that_learned_since_is_asked_again(lab):
+    before = lab.compute()
+    torch.nn.init.normal_(lab._model.tokens.weight)
+    after = lab.compute()
+    assert not np.array_equal(before.by_model, after.by_model)
+    assert before.texts[0] != after.texts[0]

@@ -145,8 +145,21 @@ def test_a_chosen_model_carries_its_name_where_it_is_shown(timeline):
 def test_the_axis_says_which_parameters_count_even_where_both_are_the_same(timeline):
     move(timeline, family="CNN", count="those that work on a token")
     assert "those that work on a token" in timeline._picture._timeline._ax.get_ylabel()
+    before = bytes(timeline.picture.value)
     move(timeline, count="all that it learns")
     assert "all that it learns" in timeline._picture._timeline._ax.get_ylabel()
+    assert bytes(timeline.picture.value) != before
+
+
+def test_a_family_or_a_law_that_comes_again_gives_the_same_picture(timeline):
+    for moves in ({"family": ("CNN", "RNN")}, {"view": ("laws",), "law": tuple(LAWS)[:3]}):
+        for name, values in moves.items():
+            pictures = {}
+            for value in (*values, *values):
+                move(timeline, **{name: value})
+                pictures.setdefault(value, set()).add(bytes(timeline.picture.value))
+            assert all(len(alike) == 1 for alike in pictures.values())
+            assert len(set.union(*pictures.values())) == len(values)
 
 
 def test_two_models_are_too_few_for_a_line(timeline):

@@ -14,6 +14,7 @@ from bigmodel_lib.training.speech import BANDS, LABELS
 from bigmodel_lib.widgets import SpectrogramLab
 from bigmodel_lib.widgets.base import RefusedError
 from bigmodel_lib.widgets.spectrogram_lab import FILE, VOICE
+from bigmodel_lib.widgets.spectrogram_lab_picture import outline
 from tests.driving import PNG, settle, values_of
 
 SLIDERS = ("pitch", "tract", "breath", "speed", "seed", "snr", "M", "overlap", "bands", "scale")
@@ -74,6 +75,47 @@ def test_each_control_over_its_range(lab, name):
         assert lab.error is None
         seen.add(bytes(lab.picture.value))
     assert len(seen) > 1
+
+
+def test_the_recogniser_is_asked_only_about_another_sound(lab):
+    heard = []
+    lab.model.register_forward_hook(lambda *_given: heard.append(1))
+    for name, value in {"M": 512, "overlap": 2, "bands": 20, "scale": "amplitude"}.items():
+        lab.controls[name].value = value
+        settle(lab)
+    assert heard == []
+    lab.controls["pitch"].value = 200
+    settle(lab)
+    lab.controls["snr"].value = 10
+    settle(lab)
+    assert len(heard) == 2
+
+
+def test_a_sound_is_drawn_at_few_points_that_reach_as_high_and_as_low(lab):
+    sound = lab._view.sound
+    at, heights = outline(sound, most=400)
+    assert len(at) <= 402
+    assert (np.diff(at) >= 0).all()
+    np.testing.assert_array_equal(heights, sound[at])
+    assert (heights.min(), heights.max()) == (sound.min(), sound.max())
+    for part in range(0, len(sound) - 200, 200):  # everywhere, and not only where it is loudest
+        here = heights[(part <= at) & (at < part + 200)]
+        assert here.max() >= sound[part + 70 : part + 130].max()
+    np.testing.assert_array_equal(outline(sound[:9])[1], sound[:9])
+
+
+def test_the_axes_say_what_the_pictures_show(lab):
+    picture = lab._picture
+    for scale in ("dB", "amplitude"):
+        lab.controls["scale"].value = scale
+        settle(lab)
+        for values, bar in zip((lab._view.spectrum, lab._view.mel), picture._bars, strict=True):
+            low, high = bar.get_ylim()
+            assert 0 <= high - values.max() < 1
+            assert low == (high - 60 if scale == "dB" else 0)
+            assert bar.get_ylabel() == scale
+        assert picture._mel_ax.get_ylim() == (0, len(lab._view.mel))
+        assert picture._wave_ax.get_ylim()[1] > np.abs(lab._view.sound).max()
 
 
 def test_the_colour_of_noise_is_heard(lab):
