@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+import ipywidgets
 import torch
 
 from bigmodel_lib.cached.language import NumberTranslator
@@ -45,7 +46,7 @@ from side_by_side import CLOCKS, parser, ratio, save, table
 
 CHANGES = 60  # of each control
 OFFERED = ()  # all values of a control that offers some
-TURNS = 20  # of ours, pyplot's and none, for each of these
+TURNS = 20  # at most, in which ours, pyplot's, and none is drawn, for each of these controls
 PEER_MOVES = {  # what readers move most
     "AdversarialLab": ("epsilon", "digit"),
     "AttentionExplorer": ("temperature", "head"),
@@ -313,6 +314,7 @@ def compare_peers(changes: int, clock: Callable[[], float], chosen: Sequence[str
         found |= ratio(times["ours"], times["pyplot"])
         found["compute / pyplot"] = found["compute, median ms"] / found["pyplot, median ms"]
         figures.setdefault(name, {})[control] = found
+        ipywidgets.Widget.close_all()  # or every explorer so far stays in memory
         cells = [found[f"{side}, median ms"] for side in ("ours", "pyplot", "compute")]
         cells += [found["median"], found["lower"], found["upper"], found["compute / pyplot"]]
         rows.append([name, control, *(f"{value:.2f}" for value in cells)])

@@ -24,7 +24,7 @@ class BackpropStepperPicture:
         for node in range(len(walk.names)):
             self._draw_box(node, walk)
         self._draw_edges(walk)
-        self.canvas.relabel(walk.at)  # all but the numbers follows from it
+        self.canvas.relabel(walk.at)  # from which frames and edges follow
         return walk.words()
 
     # --- what changes with the formula ---
@@ -50,9 +50,9 @@ class BackpropStepperPicture:
         )
         boxes = self._drawing.boxes
         self.canvas.seldom(*self._drawing.lines.values())
-        self.canvas.seldom(*(artist for box in boxes for artist in (box.frame, box.title)))
-        self.canvas.moving(*(artist for box in boxes for artist in (box.value, box.gradient)))
-        self.canvas.moving(*self._notes.values())
+        self.canvas.seldom(*(box.frame for box in boxes))
+        texts = (text for box in boxes for text in (box.title, box.value, box.gradient))
+        self.canvas.moving(*texts, *self._notes.values())
 
     def _title(self, node: int, walk: Walk) -> str:
         operation = walk.kinds[node] == "operation"
