@@ -2,16 +2,18 @@
 
 Controls are moved over their range, one change at a time, in an order drawn at random, as a
 reader's hand would; AttentionExplorer at up to 64 tokens and 16 heads, VAELab with a code of 8
-and a run that has begun. Three of them also stand beside `ipywidgets.interactive` with
-`plt.subplots`, drawing the same data, in turns.
+and a run that has begun. Each also stands beside `ipywidgets.interactive` with `plt.subplots`,
+drawing the same data, in turns, and beside itself without any drawing: what only computes is the
+same on both sides. Of a lab that trains, what counts is the first picture after the change: its
+peer, too, stops there, though a tutorial would first train to the end.
 """
 
-import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+import ipywidgets
 import torch
 
 from bigmodel_lib.cached.language import NumberTranslator
@@ -39,12 +41,32 @@ from bigmodel_lib.widgets import (
     VAELab,
 )
 from bigmodel_lib.widgets.base import Explorer
-from pyplot_peers import DRAW, peer
+from pyplot_peers import DRAW, interactive, with_pyplot, without_picture
 from side_by_side import CLOCKS, parser, ratio, save, table
 
 CHANGES = 60  # of each control
 OFFERED = ()  # all values of a control that offers some
-PEER_MOVES = {"AttentionExplorer": "temperature", "GAN1D": "mean", "VAELab": "x"}
+TURNS = 20  # at most, in which ours, pyplot's, and none is drawn, for each of these controls
+PEER_MOVES = {  # what readers move most
+    "AdversarialLab": ("epsilon", "digit"),
+    "AttentionExplorer": ("temperature", "head"),
+    "BackpropStepper": ("at", "input1"),
+    "DenoisingLab": ("look", "digit"),
+    "DetectorLab": ("score", "seed"),
+    "DrawDigit": ("pad",),
+    "EfficiencyLab": ("precision", "pruned"),
+    "GAN1D": ("mean", "std"),
+    "GANLab": ("d_lr", "batch_size"),
+    "ModelBuilder": ("L", "preset"),
+    "OptimizerRace": ("beta1", "start_x"),
+    "PipelineLab": ("scaling", "lr"),
+    "ResourceCalculator": ("D", "preset"),
+    "SamplerLab": ("temperature", "k"),
+    "ScalingLab": ("named", "family"),
+    "SpectrogramLab": ("pitch", "M"),
+    "TranslatorLab": ("step", "head"),
+    "VAELab": ("x", "first"),
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,12 @@ def _gan() -> Explorer:
     return lab
 
 
+def _race() -> Explorer:
+    race = OptimizerRace()
+    race.run(steps=100)
+    return race
+
+
 def _sampler() -> Explorer:
     torch.manual_seed(0)
     encoding = train("the cat sat on the mat and the dog sat on the log " * 3, 263)
@@ -87,7 +115,8 @@ def _pad() -> list:
 
 CASES = {
     "BackpropStepper": Case(
-        BackpropStepper, {f"input{i}": [0.1 * x for x in range(-20, 21)] for i in (1, 2)}
+        BackpropStepper,
+        {f"input{i}": [0.1 * x for x in range(-20, 21)] for i in (1, 2)} | {"at": range(15)},
     ),
     "DenoisingLab": Case(
         DenoisingLab, {"digit": range(10), "look": range(101), "eta": [0.0, 0.5, 1.0]}
@@ -207,6 +236,10 @@ CASES = {
 }
 
 
+# at step 0, as above, there is nothing to race and little to draw
+PEER_MAKE = {"OptimizerRace": _race}
+
+
 def values_of(explorer: Explorer, moves: dict[str, Sequence]) -> dict[str, list]:
     """Values of each control."""
     return {
@@ -249,37 +282,44 @@ def latencies(case: Case, changes: int, clock: Callable[[], float]) -> dict[str,
     return times
 
 
-def beside_peer(name: str, changes: int, clock: Callable[[], float]) -> dict[str, list[float]]:
-    """Milliseconds of one control's changes, of the explorer and of its peer, in turns."""
-    case, control = CASES[name], PEER_MOVES[name]
-    ours, other = case.make(), case.make()
-    ours.run()
-    other.run()
-    theirs = peer(other, name, control)
-    values, times = itertools.cycle(case.moves[control]), {"ours": [], "theirs": []}
-    for value in itertools.islice(values, changes + 2):
-        if value == ours.controls[control].value:
-            continue  # no change
-        times["ours"].append(change(ours, control, value, clock))
+def beside_peer(name: str, control: str, turns: int, clock: Callable[[], float]) -> dict:
+    """Milliseconds of one control's changes, of the explorer and of its peer, in turns.
+
+    Returns:
+        "ours" and "pyplot": from the change to the picture; "compute": without any drawing.
+    """
+    make = PEER_MAKE.get(name, CASES[name].make)
+    ours, theirs, undrawn = make(), with_pyplot(make()), without_picture(make())
+    for explorer in (ours, theirs, undrawn):
+        explorer.run()
+    by_pyplot, dice = interactive(theirs, control), random.Random(0)
+    values, times = values_of(ours, CASES[name].moves)[control], ([], [], [])
+    for _turn in range(turns + 2):
+        value = dice.choice([v for v in values if v != ours.controls[control].value])
+        times[0].append(change(ours, control, value, clock))
         start = clock()
-        theirs(value)
-        times["theirs"].append(1000 * (clock() - start))
-    return {side: values[2:] for side, values in times.items()}  # after fonts and caches
+        by_pyplot(value)
+        times[1].append(1000 * (clock() - start))
+        times[2].append(change(undrawn, control, value, clock))
+    sides = zip(("ours", "pyplot", "compute"), times, strict=True)
+    return {side: taken[2:] for side, taken in sides}  # after fonts and caches
 
 
-def compare_peers(changes: int, clock: Callable[[], float]) -> dict[str, dict]:
-    """Ours over theirs, by explorer; a table of them is printed."""
-    figures = {}
-    for name in DRAW:
-        times = beside_peer(name, changes, clock)
-        medians = {f"{side}, median ms": median(values) for side, values in times.items()}
-        figures[name] = medians | ratio(times["ours"], times["theirs"])
-    rows = [
-        [name, PEER_MOVES[name], *(f"{value:.2f}" for value in list(one.values())[:5])]
-        for name, one in figures.items()
-    ]
-    head = ["explorer", "control", "ours, ms", "pyplot, ms", "ratio", "lower", "upper"]
-    print(table(head, rows))
+def compare_peers(changes: int, clock: Callable[[], float], chosen: Sequence[str] = tuple(DRAW)):
+    """Ours over theirs, by explorer and control; a table of them is printed."""
+    figures, rows = {}, []
+    for name, control in [(n, control) for n in chosen for control in PEER_MOVES[n]]:
+        times = beside_peer(name, control, min(changes, TURNS), clock)
+        found = {f"{side}, median ms": median(taken) for side, taken in times.items()}
+        found |= ratio(times["ours"], times["pyplot"])
+        found["compute / pyplot"] = found["compute, median ms"] / found["pyplot, median ms"]
+        figures.setdefault(name, {})[control] = found
+        ipywidgets.Widget.close_all()  # or every explorer so far stays in memory
+        cells = [found[f"{side}, median ms"] for side in ("ours", "pyplot", "compute")]
+        cells += [found["median"], found["lower"], found["upper"], found["compute / pyplot"]]
+        rows.append([name, control, *(f"{value:.2f}" for value in cells)])
+    head = ["explorer", "control", "ours, ms", "pyplot, ms", "compute, ms", "ours / pyplot"]
+    print(table([*head, "lower", "upper", "compute / pyplot"], rows))
     return figures
 
 

@@ -1,6 +1,10 @@
 """How tests move an explorer's controls, without a kernel and as its loop would."""
 
+import io
+
 import ipywidgets
+import matplotlib.image
+import numpy as np
 
 PNG = b"\x89PNG"
 MOST = 40  # options of a control; of a longer list every second or third one
@@ -37,6 +41,12 @@ def drive(explorer, name: str) -> None:
         seen.add(bytes(explorer.picture.value))
     assert len(seen) > 1
     control.value = before
+
+
+def pixels(explorer) -> np.ndarray:
+    """RGB of an explorer's picture (height, width, 3), 0 to 255."""
+    file = io.BytesIO(explorer.picture.value)
+    return 255 * matplotlib.image.imread(file, format="png")[..., :3]
 
 
 def click(explorer, *names: str) -> None:

@@ -24,6 +24,7 @@ class BackpropStepperPicture:
         for node in range(len(walk.names)):
             self._draw_box(node, walk)
         self._draw_edges(walk)
+        self.canvas.relabel(walk.at)  # from which frames and edges follow
         return walk.words()
 
     # --- what changes with the formula ---
@@ -47,9 +48,11 @@ class BackpropStepperPicture:
         self.canvas.figure.text(
             0.008, 0.985, legend.format(L=walk.names[-1]), fontsize=8.5, va="top", color="#333333"
         )
-        self.canvas.moving(*self._drawing.lines.values())
-        self.canvas.moving(*(artist for box in self._drawing.boxes for artist in box))
-        self.canvas.moving(*self._notes.values())
+        boxes = self._drawing.boxes
+        self.canvas.seldom(*self._drawing.lines.values())
+        self.canvas.seldom(*(box.frame for box in boxes))
+        texts = (text for box in boxes for text in (box.title, box.value, box.gradient))
+        self.canvas.moving(*texts, *self._notes.values())
 
     def _title(self, node: int, walk: Walk) -> str:
         operation = walk.kinds[node] == "operation"

@@ -11,6 +11,7 @@ from bigmodel_lib.plots.fonts import font_for
 from bigmodel_lib.widgets.canvas import Canvas
 
 GUESSES = 8  # candidates for the next token
+Words = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +28,10 @@ class TranslatorView:
         nats: -log p of the whole translation.
     """
 
-    source: tuple[str, ...]
-    written: tuple[str, ...]
+    source: Words
+    written: Words
     weights: np.ndarray
-    guesses: tuple[str, ...]
+    guesses: Words
     probabilities: np.ndarray
     is_whole: bool
     text: str
@@ -53,22 +54,33 @@ class TranslatorPicture:
         ax.set(xlim=(0, 1), ylim=(GUESSES - 0.5, -0.5))
         ax.set_xlabel(_("probability"))
         ax.set_title(_("what comes next"), fontsize=9)
+        frames = [*self._ax.spines.values(), *ax.spines.values()]  # above what they surround
+        self.canvas.moving(self._image, *self._bars, *frames)
+        # their ticks are words, and the slowest to draw
+        self.canvas.seldom(self._ax.xaxis, self._ax.yaxis, ax.yaxis)
+        self._words: tuple | None = None
 
     def draw(self, view: TranslatorView) -> str:
         """Update every artist; returns what the picture shows in words."""
         T, S = len(view.written), len(view.source)
         self._image.set_data(view.weights if T else np.zeros((1, S)))
         self._image.set_extent((-0.5, S - 0.5, max(T, 1) - 0.5, -0.5))
-        font = FontProperties(family=font_for("".join((*view.source, *view.written))), size=9)
-        turn = 90 if max(map(len, view.source)) > 1 else 0  # Chinese signs stand upright
-        self._ax.set_xticks(range(S), view.source, fontproperties=font, rotation=turn)
-        self._ax.set_yticks(range(T), view.written, fontproperties=font)
         for bar, p in zip(self._bars, view.probabilities, strict=True):
             bar.set_width(p)
-        font = FontProperties(family=font_for("".join(view.guesses)), size=9)
-        self._guess_ax.set_yticks(range(GUESSES), view.guesses, fontproperties=font)
-        self.canvas.redraw()  # names and numbers of ticks changed
+        words = view.source, view.written, view.guesses
+        if words != self._words:
+            self._name_ticks(*words)
+            self.canvas.relabel(words)
+            self._words = words
         return _summary(view)
+
+    def _name_ticks(self, source: Words, written: Words, guesses: Words) -> None:
+        font = FontProperties(family=font_for("".join((*source, *written))), size=9)
+        turn = 90 if max(map(len, source)) > 1 else 0  # Chinese signs stand upright
+        self._ax.set_xticks(range(len(source)), source, fontproperties=font, rotation=turn)
+        self._ax.set_yticks(range(len(written)), written, fontproperties=font)
+        font = FontProperties(family=font_for("".join(guesses)), size=9)
+        self._guess_ax.set_yticks(range(GUESSES), guesses, fontproperties=font)
 
 
 def _summary(view: TranslatorView) -> str:

@@ -16,7 +16,7 @@ import torch
 
 import pyplot_peers
 from bigmodel_lib.data.digits import load_digits
-from bigmodel_lib.widgets import MODULES, AttentionExplorer, VAELab
+from bigmodel_lib.widgets import MODULES, AttentionExplorer
 from side_by_side import alternate, exponent, operators, processes, take_turns
 
 CPU = torch.device("cpu")
@@ -101,18 +101,63 @@ def test_every_explorer_is_measured():
     assert set(explorers.CASES) == set(MODULES)
 
 
+def test_every_explorer_has_a_peer_whose_controls_are_among_those_measured():
+    assert set(pyplot_peers.DRAW) == set(explorers.PEER_MOVES) == set(MODULES)
+    for name, controls in explorers.PEER_MOVES.items():
+        assert controls
+        assert set(controls) <= set(explorers.CASES[name].moves)
+
+
 def test_an_explorer_beside_its_peer():
-    times = explorers.beside_peer("GAN1D", changes=2, clock=time.perf_counter)
-    assert len(times["ours"]) == len(times["theirs"]) > 0
-    assert min(times["ours"] + times["theirs"]) > 0
+    times = explorers.beside_peer("GAN1D", "mean", turns=2, clock=time.perf_counter)
+    assert set(times) == {"ours", "pyplot", "compute"}
+    assert {len(taken) for taken in times.values()} == {2}
+    assert min(min(taken) for taken in times.values()) > 0
 
 
-@pytest.mark.parametrize("make", [VAELab, AttentionExplorer])
-def test_what_pyplot_draws_beside(make):
-    explorer = make()
-    explorer.run(steps=1)
-    pyplot_peers.DRAW[make.__name__](explorer.compute())
-    assert pyplot_peers.png().startswith(b"\x89PNG")
+@pytest.mark.parametrize("name", explorers.PEER_MOVES)
+def test_a_peer_has_as_many_panels_and_draws_another_picture_after_a_change(name, monkeypatch):
+    make = explorers.PEER_MAKE.get(name, explorers.CASES[name].make)
+    theirs, control, panels = make(), explorers.PEER_MOVES[name][0], []
+    ours = len(theirs._picture.canvas.figure.axes)
+    render = pyplot_peers.png
+    monkeypatch.setattr(pyplot_peers, "png", lambda: panels.append(count_panels()) or render())
+    pyplot_peers.with_pyplot(theirs).run()
+    before = bytes(theirs.picture.value)
+    if name == "GANLab":
+        theirs.steps(1)  # a setting alone shows nothing: it is the next step's
+    values = explorers.values_of(theirs, explorers.CASES[name].moves)[control]
+    value = next(v for v in values[::-1] if v != theirs.controls[control].value)
+    pyplot_peers.interactive(theirs, control)(value)
+    after = bytes(theirs.picture.value)
+    assert before != after
+    assert before[:4] == after[:4] == b"\x89PNG"
+    assert len(panels) == 2
+    assert min(panels) >= ours
+
+
+def count_panels() -> int:
+    """Axes of pyplot's figure that hold something."""
+    axes = pyplot_peers.plt.gcf().axes
+    return sum(ax.has_data() or bool(ax.texts) or ax.get_legend() is not None for ax in axes)
+
+
+def test_a_peer_that_draws_nothing_fails(monkeypatch):
+    monkeypatch.setitem(pyplot_peers.DRAW, "ResourceCalculator", lambda _view: None)
+    with pytest.raises(ValueError, match="got an empty one"):
+        pyplot_peers.with_pyplot(explorers.ResourceCalculator()).run()
+    monkeypatch.setitem(
+        pyplot_peers.DRAW, "ResourceCalculator", lambda _view: pyplot_peers.plt.subplots(2, 2)
+    )
+    with pytest.raises(ValueError, match="got an empty one"):
+        pyplot_peers.with_pyplot(explorers.ResourceCalculator()).run()
+
+
+def test_what_goes_wrong_in_a_peer_is_raised(monkeypatch):
+    theirs = pyplot_peers.with_pyplot(explorers.ResourceCalculator())
+    monkeypatch.setattr(theirs, "draw", lambda _view: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        pyplot_peers.interactive(theirs, "pue")(1.5)
 
 
 def test_latencies_move_every_control():

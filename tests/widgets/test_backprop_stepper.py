@@ -2,15 +2,17 @@
 
 import html
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.patches import FancyBboxPatch
 
 from bigmodel_lib.autodiff import FUNCTIONS
 from bigmodel_lib.widgets import BackpropStepper
 from bigmodel_lib.widgets import backprop_stepper as module
 from bigmodel_lib.widgets.backprop_walk import RULES
 from bigmodel_lib.widgets.base import RefusedError
-from tests.driving import PNG, click, settle, tick, values_of
+from tests.driving import PNG, click, pixels, settle, tick, values_of
 
 BUTTONS = ("start", "back", "step", "all", "play", "pause")
 SIX = "a*b + c*d + e*f"
@@ -157,6 +159,28 @@ def test_backward_marks_the_edges_that_bring_the_gradient_with_local_derivatives
     assert texts == {"×": "2", "sin": "0.54"}  # u + u and cos(u), at u = 1
     others = [note for edge, note in picture._notes.items() if edge not in used]
     assert not any(note.get_visible() for note in others)
+
+
+def test_an_input_draws_no_box_anew_nor_does_a_step_seen_before(stepper, monkeypatch):
+    drawn, draw = [], FancyBboxPatch.draw
+    monkeypatch.setattr(FancyBboxPatch, "draw", lambda *args: drawn.append(args) or draw(*args))
+    at(stepper, 8)
+    assert len(drawn) >= len(stepper._picture._drawing.boxes)
+    at(stepper, 9)
+    drawn.clear()
+    stepper.controls["input1"].value = 0.25
+    stepper.run()
+    at(stepper, 8)
+    frames = {box.frame for box in stepper._picture._drawing.boxes}
+    assert not frames & {args[0] for args in drawn}
+
+
+def test_a_picture_reached_by_detours_is_that_of_a_new_stepper(stepper):
+    for step, value in ((3, 0.5), (9, 0.25), (3, -1.0), (0, 0.5), (9, 0.5)):
+        stepper.controls["input1"].value = value
+        at(stepper, step)
+        new = BackpropStepper(input1=value, at=step)
+        np.testing.assert_allclose(pixels(stepper), pixels(new), atol=2)
 
 
 def test_words_tell_value_local_derivative_and_product(stepper):

@@ -1,12 +1,16 @@
 """TranslatorLab with the cached translator, driven over the range of all of its controls."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from matplotlib.axis import XAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bigmodel_lib.cached.language import NumberTranslator
 from bigmodel_lib.widgets import TranslatorLab
 from bigmodel_lib.widgets.base import RefusedError
-from tests.driving import PNG, click, values_of
+from tests.driving import PNG, click, pixels, values_of
 
 MODEL, _ = NumberTranslator().load()
 
@@ -132,3 +136,27 @@ def test_what_is_no_number_turns_red_and_the_picture_stays(lab, to, text, reason
 def test_a_bad_first_choice_is_told():
     with pytest.raises(ValueError, match="got 'number'"):
         TranslatorLab(MODEL, number="5")
+
+
+# --- what is kept from frame to frame ---
+
+
+def test_names_are_drawn_anew_where_they_change_only_and_figures_never(lab, monkeypatch):
+    drawn = Counter()
+    monkeypatch.setattr(FigureCanvasAgg, "draw", lambda _canvas: drawn.update(["figure"]))
+    draw = XAxis.draw
+    monkeypatch.setattr(XAxis, "draw", lambda *args: drawn.update(["names"]) or draw(*args))
+    for name, value in {"head": 1, "layer": 1, "step": 3}.items():
+        lab.controls[name].value = value
+        lab.run()
+        assert drawn["names"] == (1 if name == "step" else 0), name
+    assert not drawn["figure"]
+
+
+def test_a_picture_reached_by_detours_is_that_of_a_new_lab(lab):
+    for to, step, head in (("zh", 2, 1), ("zh", 5, 2), ("en", 2, 2), ("zh", 2, "mean")):
+        for name, value in {"to": to, "step": step, "head": head}.items():
+            lab.controls[name].value = value
+        lab.run()
+        new = TranslatorLab(MODEL, to=to, step=step, head=head)
+        np.testing.assert_allclose(pixels(lab), pixels(new), atol=2)
