@@ -1,9 +1,13 @@
 """Explorers that train: what the live view costs them, and how long a picture takes.
 
 With the live view and without, in turns: one explorer takes its steps through what the kernel's
-loop does (slices of work, pictures in between), its twin by `steps()` alone. All that a kernel
-does beyond is the sending of messages. OptimizerRace is left out, because it walks at the speed
-that its reader sets, and PipelineLab, because it stops at the step that its reader sets.
+loop does (slices of work, pictures in between), its twin takes as many by `steps()` alone. All
+that a kernel does beyond is the sending of messages. A picture is always due when a turn begins,
+because its clock went on while the twin trained: so a turn takes some seconds.
+
+OptimizerRace and PipelineLab train to a step that their reader sets, and rest. There a turn is a
+new seed and the way to the last step: the twin draws once, at the end. (While it plays, a race
+goes at the speed that its reader sets, the drawing of pictures included.)
 """
 
 from collections.abc import Callable
@@ -11,39 +15,71 @@ from statistics import median, quantiles
 
 import torch
 
-from bigmodel_lib.widgets import GAN1D, GANLab, VAELab
-from bigmodel_lib.widgets.player import Player
+from bigmodel_lib.widgets import (
+    GAN1D,
+    GANLab,
+    OptimizerRace,
+    PipelineLab,
+    VAELab,
+    optimizer_race,
+    pipeline_lab,
+)
+from bigmodel_lib.widgets.base import Explorer
 from side_by_side import CLOCKS, alternate, parser, ratio, save, table
 
-LABS = {  # how a lab is made, and the steps of one turn: about a second
-    "GANLab, article": (lambda: GANLab(architecture="article"), 300),
-    "GANLab, convolutional": (lambda: GANLab(architecture="convolutional"), 50),
-    "GAN1D": (GAN1D, 600),
-    "VAELab": (VAELab, 100),
+LABS = {  # how a lab is made, and the steps of one turn; RESTING ones can go no further
+    "GANLab, article": (lambda: GANLab(architecture="article"), 900),
+    "GANLab, convolutional": (lambda: GANLab(architecture="convolutional"), 120),
+    "GAN1D": (GAN1D, 2700),
+    "VAELab": (VAELab, 750),
+    "OptimizerRace": (OptimizerRace, optimizer_race.LAST),
+    "PipelineLab": (PipelineLab, pipeline_lab.LAST),
 }
+RESTING = ("OptimizerRace", "PipelineLab")
 
 
-def live_and_plain(make: Callable[[], Player], count: int, seconds: float, clock) -> dict:
-    """Seconds a turn, round by round, of a lab that plays and of one that only trains."""
+def tick(lab: Explorer) -> bool:
+    """What the kernel's loop does at a time, raising what went wrong; whether there is more."""
+    more = lab._tick()
+    if lab.error is not None:
+        raise lab.error
+    return more
+
+
+def going_on(make: Callable[[], Explorer], count: int) -> dict[str, Callable[[], None]]:
+    """The turns of a lab that plays, `count` steps or a slice more, and of its twin: as many."""
     lab, twin = make(), make()
     lab.playing = True
 
     def live():
         end = lab.now() + count
         while lab.now() < end:
-            lab._tick()
-            if lab.error is not None:
-                raise lab.error
+            tick(lab)
+
+    return {"live": live, "plain": lambda: twin.steps(lab.now() - twin.now())}
+
+
+def to_the_end(make: Callable[[], Explorer], count: int) -> dict[str, Callable[[], None]]:
+    """The turns of a lab that rests at step `count`, and of its twin: anew, and all the way."""
+    lab, twin = make(), make()
+    for one in (lab, twin):
+        one.controls["steps"].value = count
+        one.run()
+
+    def live():
+        lab.apply("seed")
+        while tick(lab):
+            pass
 
     def plain():
-        twin.steps(count)
+        twin.apply("seed")
+        twin.run()
 
-    turns = {"live": live, "plain": plain}
-    return alternate(turns, seconds=seconds, device=torch.device("cpu"), clock=clock)
+    return {"live": live, "plain": plain}
 
 
-def frame_times(make: Callable[[], Player], frames: int, clock) -> list[float]:
-    """Milliseconds from the state of a playing run to the new picture."""
+def frame_times(make: Callable[[], Explorer], frames: int, clock) -> list[float]:
+    """Milliseconds from the state of a run, playing where it can, to the new picture."""
     lab = make()
     lab.playing = True
     times = []
@@ -58,7 +94,9 @@ def frame_times(make: Callable[[], Player], frames: int, clock) -> list[float]:
 def measure(name: str, seconds: float, clock, frames: int = 60) -> dict[str, object]:
     """What the table has of one lab."""
     make, count = LABS[name]
-    times, pictures = live_and_plain(make, count, seconds, clock), frame_times(make, frames, clock)
+    turns = (to_the_end if name in RESTING else going_on)(make, count)
+    times = alternate(turns, seconds=seconds, device=torch.device("cpu"), clock=clock)
+    pictures = frame_times(make, frames, clock)
     return {
         "speed, live over plain": ratio(times["plain"], times["live"]),
         "steps a second, plain": count / median(times["plain"]),

@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-import psutil
-
 MIB = 2**20
 
 
@@ -19,6 +17,8 @@ def peak_mib() -> float:
         (kib,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
         return int(kib) * 1024 / MIB
     if sys.platform == "win32":
+        import psutil  # no other system needs it
+
         return psutil.Process().memory_info().peak_wset / MIB
     import resource  # not on Windows
 

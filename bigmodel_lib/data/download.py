@@ -1,11 +1,12 @@
-"""Optional downloads: checked by hash, kept in a cache, whole or not there at all."""
+"""Optional downloads: checked by hash, kept in a cache, whole or not there at all.
+
+pooch and requests are imported where something is fetched or looked for: few readers do either.
+"""
 
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import pooch
 
 CACHE_VARIABLE = "BIGMODEL_CACHE"
 TIMEOUT = (5.0, 15.0)  # seconds: to connect, and between two pieces of the answer
@@ -44,14 +45,22 @@ class RemoteFile:
 
 def cache_folder() -> Path:
     """Where downloads are kept: $BIGMODEL_CACHE, or else the system's folder for caches."""
-    chosen = os.environ.get(CACHE_VARIABLE) or pooch.os_cache("bigmodel_lib")
+    from pooch import os_cache
+
+    chosen = os.environ.get(CACHE_VARIABLE) or os_cache("bigmodel_lib")
     return Path(chosen).expanduser().absolute()
 
 
 def is_cached(file: RemoteFile) -> bool:
     """Is the whole file, by its hash, in the cache?  Raises OSError if it cannot be read."""
     path = cache_folder() / file.name
-    return path.is_file() and pooch.file_hash(str(path)) == file.sha256
+    return path.is_file() and _hash(path) == file.sha256
+
+
+def _hash(path: Path) -> str:
+    from pooch import file_hash
+
+    return file_hash(str(path))
 
 
 def fetch(file: RemoteFile) -> Path:
@@ -110,10 +119,11 @@ def _put_in_place(part: Path, target: Path, file: RemoteFile) -> None:
 
 def _problem_with(url: str, file: RemoteFile, part: Path) -> str | None:
     """Download into `part`; what is wrong with the mirror or what it sent, None if nothing."""
-    from requests import exceptions  # as late as pooch does it: 0.1 s that few readers need
+    from pooch import HTTPDownloader
+    from requests import exceptions
 
     try:
-        pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=CHUNK)(url, str(part), None)
+        HTTPDownloader(timeout=TIMEOUT, chunk_size=CHUNK)(url, str(part), None)
     except exceptions.HTTPError as error:
         return f"the server refused: {error}"
     except exceptions.Timeout as error:
@@ -124,7 +134,7 @@ def _problem_with(url: str, file: RemoteFile, part: Path) -> str | None:
         return f"the connection failed: {_cause(error)}"
     except exceptions.RequestException as error:
         return f"the request failed: {error}"
-    return None if pooch.file_hash(str(part)) == file.sha256 else _what_came(part)
+    return None if _hash(part) == file.sha256 else _what_came(part)
 
 
 def _cause(error: OSError) -> object:
@@ -133,7 +143,7 @@ def _cause(error: OSError) -> object:
 
 
 def _what_came(path: Path) -> str:
-    size, came = path.stat().st_size, pooch.file_hash(str(path))
+    size, came = path.stat().st_size, _hash(path)
     return f"a wrong file, cut or changed: {size:,} bytes, SHA-256 {came}"
 
 

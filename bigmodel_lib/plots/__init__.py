@@ -1,12 +1,20 @@
 """Pictures: arrays in, Axes out. Colours are safe for colour-blind readers (Wong 2011)."""
 
+from importlib import import_module
+
 from bigmodel_lib.plots.attribution import attribution_map, map_colours
 from bigmodel_lib.plots.calibration import reliability_diagram
-from bigmodel_lib.plots.graph import computation_graph
 from bigmodel_lib.plots.images import image_grid, mosaic
-from bigmodel_lib.plots.landmarks import optimal_sizes, short_number, timeline
 from bigmodel_lib.plots.show import BLUE, GREEN, GREY, ORANGE, PURPLE, show, table
 from bigmodel_lib.plots.training import class_bars, mark_changes, score_histogram, training_curves
+
+# Imported when asked for: they import what they draw, and few need them
+LATER = {
+    "computation_graph": "graph",
+    "optimal_sizes": "landmarks",
+    "short_number": "landmarks",
+    "timeline": "landmarks",
+}
 
 __all__ = [
     "BLUE",
@@ -30,3 +38,13 @@ __all__ = [
     "timeline",
     "training_curves",
 ]
+
+
+def __getattr__(name: str):
+    if name not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{LATER[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})

@@ -201,6 +201,7 @@ class GAN1D(Player):
 
     def apply(self, name: str) -> None:
         """Take over a control's value, or obey a button."""
+        self._follow(name)  # a move reads both sliders
         if name not in SETTINGS:
             self.obey(name)
         elif name == "seed":
@@ -223,14 +224,15 @@ class GAN1D(Player):
         self.duel, self._followed = self._make_duel("seed"), 0
         self.say(_("D has forgotten all; its next step is its first"))
 
-    def _follow(self) -> None:
-        """Let the sliders say where G went; what they wish for is then nothing new."""
+    def _follow(self, moved: str = "") -> None:
+        """Let the sliders, but for one just moved, say where G went; that is no new wish."""
         if self.duel.g_steps == self._followed:
             return
         self._followed = self.duel.g_steps
         # a control that waits has the reader's hand on it
         at = {"mean": self.duel.mean.item(), "std": self.duel.log_std.exp().item()}
-        self.show_values({name: value for name, value in at.items() if name not in self._wishes})
+        hands = (*self._wishes, moved)
+        self.show_values({name: value for name, value in at.items() if name not in hands})
         if self.duel.held:
             self.say(_("G is held at the edge of its sliders"))
 
@@ -264,7 +266,8 @@ class GAN1D(Player):
             self._follow()
         return busy
 
-    def _step_all(self) -> None:
+    def one_step(self) -> None:
+        """A step of D, and of G if it learns too."""
         self.duel.step_d()
         if self._value("g_learns"):
             self.duel.step_g()
@@ -272,7 +275,7 @@ class GAN1D(Player):
     def steps(self, count: int) -> None:
         """So many steps of D, and of G if it learns too."""
         for _step in range(count):
-            self._step_all()
+            self.one_step()
         self._follow()
 
     def compute(self) -> GAN1DView:

@@ -44,8 +44,12 @@ class Player(Explorer):
             return False
         end = time.monotonic() + SLICE
         while time.monotonic() < end:
-            self.steps(1)
+            self.one_step()
         return True
+
+    def one_step(self) -> None:
+        """A step between two pictures, without what only a picture needs."""
+        self.steps(1)
 
     def fail(self, error: Exception) -> None:
         """An error pauses; everything else goes on."""

@@ -14,6 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from bigmodel_lib import plots
 from bigmodel_lib.data.digits import load_digits
 from bigmodel_lib.models.bpe import train
 from bigmodel_lib.models.gan import make_gan
@@ -282,13 +283,18 @@ def test_many_values_of_a_slider_in_one_slice_draw_one_frame(drawn):
 # --- imports
 
 
-def imported(line: str) -> set[str]:
-    """Packages that a fresh process has after the line; not those of the standard library."""
-    code = f"{line}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+def modules(line: str) -> set[str]:
+    """Modules that a fresh process has after the line."""
+    code = f"{line}; import sys; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
-    return set(result.stdout.split()) - sys.stdlib_module_names
+    return set(result.stdout.split())
+
+
+def imported(line: str) -> set[str]:
+    """Packages that a fresh process has after the line; not those of the standard library."""
+    return {name.split(".")[0] for name in modules(line)} - sys.stdlib_module_names
 
 
 def test_the_package_alone_brings_nothing_along():
@@ -302,6 +308,22 @@ def test_explorers_bring_along_no_package_that_only_some_need():
         f"[getattr(widgets, name) for name in widgets.MODULES if name not in {need_more}]"
     )
     heavy = {"scipy", "sklearn", "captum", "pandas", "onnx", "onnxruntime", "optuna", "fastapi"}
+    late = {"pooch", "platformdirs", "requests", "psutil"}  # for what few ever do
     found = imported(line)
     assert {"bigmodel_lib", "ipywidgets"} <= found
-    assert not heavy & found
+    assert not (heavy | late) & found
+
+
+def test_plots_bring_along_nothing_that_only_some_pictures_show():
+    found = modules("from bigmodel_lib.plots import show, mosaic, training_curves")
+    assert "bigmodel_lib.plots.training" in found
+    parts = {name.split(".")[1] for name in found if name.startswith("bigmodel_lib.")}
+    assert parts == {"plots", "language"}
+
+
+def test_plots_offer_what_they_import_late():
+    assert plots.computation_graph.__module__ == "bigmodel_lib.plots.graph"
+    assert all(callable(getattr(plots, name)) for name in plots.LATER)
+    assert set(plots.LATER) <= set(plots.__all__) <= set(dir(plots))
+    with pytest.raises(AttributeError, match="no attribute 'heat_map'"):
+        plots.heat_map  # noqa: B018

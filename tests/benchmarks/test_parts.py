@@ -16,7 +16,7 @@ import torch
 
 import pyplot_peers
 from bigmodel_lib.data.digits import load_digits
-from bigmodel_lib.widgets import MODULES, AttentionExplorer
+from bigmodel_lib.widgets import MODULES, AttentionExplorer, OptimizerRace
 from side_by_side import alternate, exponent, operators, processes, take_turns
 
 CPU = torch.device("cpu")
@@ -166,16 +166,44 @@ def test_latencies_move_every_control():
     assert {name: len(values) for name, values in times.items()} == dict.fromkeys(case.moves, 1)
 
 
-def test_a_live_lab_takes_as_many_steps_as_its_twin(monkeypatch):
-    turns = {}
-    monkeypatch.setattr(live_view, "alternate", lambda found, **_: turns.update(found) or found)
+@pytest.fixture
+def made():
+    """Labs in the order in which they were made, and what makes them."""
     labs = []
-    make, _ = live_view.LABS["GAN1D"]
-    live_view.live_and_plain(lambda: labs.append(make()) or labs[-1], 5, 1, time.perf_counter)
+
+    def recorded(make):
+        return lambda: labs.append(make()) or labs[-1]
+
+    return labs, recorded
+
+
+def test_a_live_lab_takes_as_many_steps_as_its_twin(made):
+    labs, recorded = made
+    turns = live_view.going_on(recorded(live_view.LABS["GAN1D"][0]), 5)
+    for _round in range(2):
+        turns["live"]()
+        turns["plain"]()
+    assert labs[0].now() == labs[1].now() >= 10
+
+
+@pytest.mark.parametrize("name", live_view.RESTING)
+def test_a_live_lab_that_rests_shows_what_its_twin_does(made, name):
+    labs, recorded = made
+    turns = live_view.to_the_end(recorded(live_view.LABS[name][0]), 7)
+    for lab in labs:
+        lab.summary.value = ""
     turns["live"]()
     turns["plain"]()
-    assert labs[0].now() >= 5
-    assert labs[1].now() == 5
+    assert labs[0].summary.value == labs[1].summary.value
+    assert "step 7" in labs[0].summary.value
+    assert bytes(labs[0].picture.value) == bytes(labs[1].picture.value)
+
+
+def test_a_live_lab_that_fails_is_not_timed():
+    lab = OptimizerRace()
+    lab.work = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        live_view.tick(lab)
 
 
 def test_imports_are_lines_that_run():

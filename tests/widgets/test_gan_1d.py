@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bigmodel_lib.models.densities import MIXTURES
-from bigmodel_lib.widgets import GAN1D
+from bigmodel_lib.widgets import GAN1D, player
 from bigmodel_lib.widgets import gan_1d as module
 from bigmodel_lib.widgets.base import RefusedError
 from bigmodel_lib.widgets.gan_1d import ARTICLE, CORRECT, NON_SATURATING, OPTIMAL, SATURATING
@@ -152,6 +152,37 @@ def test_g_finds_the_data_and_its_sliders_follow():
     assert not gan._wishes
     assert gan.compute().w1 < 0.2
     assert "after 300 steps of D and 300 of G" in gan.summary.value
+
+
+def test_its_sliders_move_as_pictures_do_not_as_steps(monkeypatch):
+    gan = GAN1D(real="one hump", mean=-3.0, std=0.5, g_learns=True)
+    gan.run()
+    moves = []
+    gan.controls["mean"].observe(moves.append, "value")
+    monkeypatch.setattr(player, "SLICE", 0.1)
+    gan._next_frame = math.inf
+    click(gan, "play")
+    tick(gan, 2)
+    assert gan.duel.g_steps > 2
+    assert not moves
+    gan._next_frame = 0.0
+    tick(gan)
+    assert len(moves) == 1
+    assert gan.controls["mean"].value == gan.duel.mean.item()
+
+
+@pytest.mark.parametrize(("moved", "kept"), [("std", "mean"), ("mean", "std")])
+def test_a_slider_moved_between_two_pictures_moves_nothing_but_itself(moved, kept):
+    gan = GAN1D(real="one hump", mean=-3.0, std=0.5, g_learns=True)
+    gan.run()
+    for _step in range(30):
+        gan.one_step()  # the sliders lag behind
+    at = {"mean": gan.duel.mean.item(), "std": gan.duel.log_std.exp().item()}
+    gan.controls[moved].value = 1.5
+    tick(gan)
+    now = {"mean": gan.duel.mean.item(), "std": gan.duel.log_std.exp().item()}
+    assert now == pytest.approx({moved: 1.5, kept: at[kept]})
+    assert at[kept] != {"mean": -3.0, "std": 0.5}[kept]
 
 
 def test_g_is_held_at_the_edge_and_told(gan):
