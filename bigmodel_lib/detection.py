@@ -189,7 +189,7 @@ def matches(scene: Scene, found: Detections, least: float = 0.5) -> Tensor:
         least: IoU.
     """
     overlap = iou(found.boxes, scene.boxes)
-    overlap = overlap.masked_fill(found.labels[:, None] != scene.labels, -1.0).numpy()
+    overlap = overlap.masked_fill(found.labels[:, None] != scene.labels, -1.0).cpu().numpy()
     right = np.zeros(len(overlap), dtype=bool)
     for i in range(len(right) if len(scene.labels) else 0):
         best = overlap[i].argmax()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 KEPT = 16  # layers of labels, of about 2 MB each; of an axis' ticks, a few kB each
 
@@ -125,7 +125,8 @@ class Canvas:
         return self._agg.copy_from_bbox(self.figure.bbox)
 
     def _draw_moving(self, artist: Artist) -> None:
-        if not isinstance(artist, Axis | Text):
+        # an annotation is tied to points that do not say when they move
+        if not isinstance(artist, Axis | Text) or isinstance(artist, Annotation):
             self.figure.draw_artist(artist)
             return
         stamps, state = self._stamps.setdefault(artist, {}), _state(artist)

@@ -257,6 +257,18 @@ def test_text_whose_place_is_in_the_data_moves_with_the_limits(words, draws_of):
     assert np.abs(moved - drawn_whole(canvas)).max() <= 2
 
 
+def test_an_annotation_follows_its_point(words):
+    canvas, (text, *_others) = words
+    style = {"xytext": (9, 9), "textcoords": "offset points"}
+    note = text.axes.annotate("here", (0.1, 0.1), **style)
+    canvas.moving(note)
+    canvas.png()  # its place is known once it was drawn
+    before = canvas.png()
+    note.xy = (0.6, 0.6)
+    assert canvas.png() != before
+    assert np.abs(pixels(canvas.png()) - drawn_whole(canvas)).max() <= 2
+
+
 @pytest.fixture
 def scaled(canvas, line):
     """A canvas whose y-axis may get other limits."""
