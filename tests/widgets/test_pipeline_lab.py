@@ -110,6 +110,17 @@ def test_a_run_goes_on_in_slices_and_then_rests(lab, monkeypatch):
     assert not lab._tick()
 
 
+def test_the_axis_of_steps_holds_all_of_them_from_the_first_picture_on(lab, monkeypatch):
+    monkeypatch.setattr(base, "FIRST", 0.0)
+    lab.controls["steps"].value = 150
+    lab.controls["lr"].value = 0.3
+    tick(lab)
+    assert lab.run_now.step == 1
+    assert lab._picture._loss.get_xlim() == lab._picture._accuracy.get_xlim() == (0, 200)
+    settle(lab)
+    assert lab._picture._loss.get_xlim() == (0, 200)
+
+
 def test_more_steps_go_on_and_fewer_start_anew(lab):
     lab.run()
     run = lab.run_now
