@@ -22,7 +22,7 @@ from .attention import KeyValueCache
 from .packed import PackedGPT
 from .transformer import GPT, Block
 
-LARGEST = 8  # sequences at once: a sum for each must find a register; above, packed products win
+LARGEST = 8  # sequences at once: a sum for each must find a register; more would not
 Pair = tuple[Tensor, Tensor]  # weight and bias
 
 
