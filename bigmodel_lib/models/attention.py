@@ -286,6 +286,23 @@ class KeyValueCache:
         held[..., start:end, :] = new
         return held
 
+    def places(self) -> tuple[Tensor, Tensor]:
+        """All room for keys and for values, (B, K, room, d): behind `length` free to write to.
+
+        For code that writes there itself and then says so by `advance`.
+
+        Raises:
+            ValueError: there is no free place.
+        """
+        if self._k is None or not self.length < self.room:
+            raise ValueError(f"need a free place, got {self.length} tokens and room {self.room}")
+        return self._k, self._v
+
+    def advance(self) -> None:
+        """Count one token more: its key and value stand in the next of the `places`."""
+        self.places()
+        self.length += 1
+
     def cut(self, length: int) -> None:
         """Forget all tokens but the first so many: what follows them is to be written anew.
 

@@ -13,11 +13,14 @@ import torch
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
+from torch.utils._python_dispatch import _disable_current_modes
 
 from bigmodel_lib import plots
 from bigmodel_lib.data.digits import load_digits
 from bigmodel_lib.models.bpe import train
+from bigmodel_lib.models.compiled import CompiledGPT
 from bigmodel_lib.models.gan import make_gan
+from bigmodel_lib.models.packed import can_pack
 from bigmodel_lib.models.sampling import cached_next_logits, generate
 from bigmodel_lib.models.transformer import GPT, GPTConfig
 from bigmodel_lib.training import GANRun
@@ -161,6 +164,27 @@ def test_a_generated_token_reads_the_cache_and_copies_none_of_it():
             next(tokens)
         _, late = memory(tokens.__next__)
     assert late <= 1.5 * early
+
+
+@pytest.mark.skipif(not can_pack(torch.zeros(1)), reason="PyTorch without oneDNN")
+def test_a_token_of_compiled_layers_is_a_graph_a_layer_and_little_else():
+    graphs = []
+
+    def uncounted(step):
+        def call(*inputs):
+            graphs.append(step.__name__)
+            with _disable_current_modes():  # what is in a graph is no call of its own
+                return step(*inputs)
+
+        return call
+
+    model = CompiledGPT(GPT(GPTConfig(V=31, T=64, L=3, D=16, H=2)).eval(), uncounted)
+    tokens = generate(cached_next_logits(model), torch.arange(5)[None])
+    next(tokens), next(tokens)
+    graphs.clear()
+    found = operators(tokens.__next__)
+    assert graphs == ["write_block"] * 3 + ["write_scores"]
+    assert calls(found) <= 18  # 17 today: the embedding, the choice, the tokens so far
 
 
 # --- pictures

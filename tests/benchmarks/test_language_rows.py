@@ -88,7 +88,9 @@ def test_our_writers_write_the_same(model):
     plain = generation.our_writer(model, prompts, 6)
     packed = generation.our_writer(generation.PackedGPT(model), prompts, 6)
     assert plain().shape == (2, 6)
-    generation.check_same({"plain": plain, "packed": packed})
+    steps = generation.CompiledGPT(model, compile=lambda step: step)
+    stepwise = generation.our_writer(steps, prompts, 6)
+    generation.check_same({"plain": plain, "packed": packed, "compiled": stepwise})
     with pytest.raises(RuntimeError, match="others came from \\['longer'\\]"):
         generation.check_same({"plain": plain, "longer": generation.our_writer(model, prompts, 7)})
 
@@ -133,7 +135,7 @@ def test_training_is_compared_from_beginning_to_end():
 def test_generation_is_compared_from_beginning_to_end(model, monkeypatch):
     monkeypatch.setattr(generation, "PROMPT", 5)
     figures = generation.compare(model, 2, 4, ARGS)
-    assert len(figures) == 5
+    assert len(figures) == 6
     assert figures["ours, packed"]["median"] == 1
 
 

@@ -746,6 +746,22 @@ def test_within_its_room_no_token_moves():
         KeyValueCache(-1)
 
 
+def test_who_writes_to_the_places_of_a_cache_extends_it():
+    cache, new = KeyValueCache(room=4), numbers(2, 3, 1, 6)
+    with pytest.raises(ValueError, match="got 0 tokens and room 4"):
+        cache.places()  # nobody has said how many sequences and heads there are
+    cache.extend(numbers(2, 3, 3, 6), numbers(2, 3, 3, 6))
+    for places in cache.places():
+        assert places.shape == (2, 3, 4, 6)
+        places[:, :, cache.length] = new[:, :, 0]
+    cache.advance()
+    assert cache.length == 4
+    assert torch.equal(cache.k[:, :, 3:], new)
+    assert torch.equal(cache.v[:, :, 3:], new)
+    with pytest.raises(ValueError, match="got 4 tokens and room 4"):
+        cache.advance()
+
+
 @torch.no_grad()
 def test_one_query_makes_no_mask_as_it_sees_all():
     q, k = numbers(B, 2, 1, 6), numbers(B, 2, T, 6)
