@@ -225,8 +225,7 @@ def replayed(run: CompiledGANRun) -> Callable[[], None]:
     s = run.settings
 
     def step():
-        state = run._state()
-        return run._graph(s.loss, z, run.data.images, index, run._rates(state), *state)
+        return run._graph(s.loss, z, run.data.images, index, *run._rates(), *run._state)
 
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

@@ -1,6 +1,7 @@
 """Adversarial training with the whole step in one compiled graph."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,13 +9,23 @@ from torch.func import functional_call, grad_and_value, vjp
 
 from bigmodel_lib.models.gan import LOSSES
 from bigmodel_lib.training.gan import GANRun
+from bigmodel_lib.training.run import Snapshot
 
 EPSILON = 1e-8  # of Adam, as torch.optim.Adam has it
 
 
-def whole_graph(step: Callable) -> Callable:
-    """Compile a function of fixed shapes; on a CPU this needs a C++ compiler, and some seconds."""
-    return torch.compile(step, fullgraph=True, dynamic=False)
+def whole_graph(step: Callable, arguments: tuple) -> Callable:
+    """Compile a method for such arguments; on a CPU this needs a C++ compiler, and some seconds.
+
+    Compiled ahead of the call, where PyTorch can (from 2.9 on), it does not check at each call
+    that all tensors are of the same kind as ever, which takes as long as a matrix product.
+    """
+    compiled = torch.compile(step, fullgraph=True, dynamic=False)
+    if not hasattr(compiled, "aot_compile"):
+        return compiled
+    ahead = compiled.aot_compile((arguments, {}))
+    ahead.disable_guard_check()
+    return partial(ahead, step.__self__)
 
 
 class CompiledGANRun(GANRun):
@@ -22,10 +33,11 @@ class CompiledGANRun(GANRun):
 
     Same random numbers, same losses, same updates up to rounding; a test holds them equal.
     Both updates and both of Adam's (Kingma & Ba 2015, algorithm 1, arXiv:1412.6980) are written
-    as functions of their parameters, because a compiler sees through these.
+    as functions of their parameters, because a compiler sees through these. A graph is for one
+    loss and one batch size: what else the settings hold may change freely.
 
     Args:
-        compile: how; the default is `torch.compile` of the whole graph.
+        compile: how; the default is `whole_graph`.
         others: as for `GANRun`.
 
     Raises:
@@ -36,7 +48,7 @@ class CompiledGANRun(GANRun):
     def __init__(self, *networks_and_data, compile: Callable = whole_graph, **others):
         super().__init__(*networks_and_data, **others)
         self._check_graph()
-        self._compiled = compile(self._graph)
+        self._compile, self._graphs = compile, {}
         for optimizer in self.optimizers.values():
             for p in optimizer.param_groups[0]["params"]:
                 optimizer.state[p] = {
@@ -44,33 +56,41 @@ class CompiledGANRun(GANRun):
                     "exp_avg": torch.zeros_like(p),
                     "exp_avg_sq": torch.zeros_like(p),
                 }
+        self._state = self._read_state()
         self.snapshots.clear()
         self.keep_snapshot()  # with Adam's moments in it
 
+    def restore(self, snapshot: Snapshot) -> None:
+        """As `Run.restore`."""
+        super().restore(snapshot)
+        self._state = self._read_state()  # the optimisers hold new tensors
+
     def train_step(self) -> dict[str, Tensor]:
         """D's update, then G's, on the same fake images."""
-        self._check_graph()
         s = self.settings
         z = torch.randn(s.batch_size, self.Z, device=self.device)
         index = torch.randint(len(self.data), (len(z),), device=self.device)
-        state = self._state()
-        return self._compiled(s.loss, z, self.data.images, index, self._rates(state), *state)
+        arguments = s.loss, z, self.data.images, index, *self._rates(), *self._state
+        kind = s.loss, s.batch_size, s.d_steps
+        if kind not in self._graphs:
+            self._check_graph()
+            self._graphs[kind] = self._compile(self._graph, arguments)
+        return self._graphs[kind](*arguments)
 
-    def _rates(self, state) -> Tensor:
-        """What Adam's next step needs: rates of D and G, β₁, β₂, and 1 - βᵗ of all four moments.
+    def _rates(self) -> tuple[Tensor, Tensor]:
+        """Rates of D and of G, β₁, β₂; and 1 - βᵗ of the coming step, (β₁ and β₂, D and G).
 
-        A tensor, because another number would compile another graph; the powers outside of the
+        Tensors, because another number would compile another graph; the powers outside of the
         graph, because the compiler would take them anew for every 16 weights.
         """
         s = self.settings
         numbers = torch.tensor(
             [s.d_lr, s.g_lr, s.beta1, s.beta2], dtype=torch.float64, device=self.device
         )
-        t = 1 + torch.stack([moments[0]["step"] for _, moments in state])
-        corrections = 1 - numbers[2:, None] ** t  # (β₁ and β₂, D and G)
-        return torch.cat([numbers, corrections.flatten()]).to(self.data.images.dtype)
+        t = 1 + torch.stack([moments[0]["step"] for _, moments in self._state])
+        return numbers, 1 - numbers[2:, None] ** t
 
-    def _state(self) -> list[tuple[dict[str, Tensor], list[dict[str, Tensor]]]]:
+    def _read_state(self) -> list[tuple[dict[str, Tensor], list[dict[str, Tensor]]]]:
         """Parameters by name and Adam's moments, of D and of G: the tensors themselves."""
         pairs = (self.discriminator, "d_optimizer"), (self.generator, "g_optimizer")
         return [
@@ -81,9 +101,10 @@ class CompiledGANRun(GANRun):
             for network, name in pairs
         ]
 
-    def _graph(self, loss: str, z, images, index, rates, d, g) -> dict[str, Tensor]:
+    def _graph(self, loss: str, z, images, index, numbers, corrections, d, g) -> dict[str, Tensor]:
         (d_params, d_moments), (g_params, g_moments) = d, g
-        d_lr, g_lr, beta1, beta2, *corrections = rates.unbind()
+        d_lr, g_lr, *betas = numbers.to(images.dtype).unbind()
+        d_corrections, g_corrections = corrections.to(images.dtype).T.unbind()
         real = images.index_select(0, index)
         fake, pull_back = vjp(lambda p: functional_call(self.generator, p, z), g_params)
 
@@ -93,7 +114,7 @@ class CompiledGANRun(GANRun):
             return LOSSES[loss].discriminator(*halves), [half.mean() for half in halves]
 
         d_grads, (d_loss, (d_real, d_fake)) = grad_and_value(d_loss_of, has_aux=True)(d_params)
-        _adam(d_params, d_grads, d_moments, d_lr, (beta1, beta2), corrections[::2])
+        _adam(d_params, d_grads, d_moments, d_lr, betas, d_corrections.unbind())
 
         def g_loss_of(images):
             scores = functional_call(self.discriminator, d_params, images).flatten()
@@ -101,7 +122,7 @@ class CompiledGANRun(GANRun):
 
         through_d, g_loss = grad_and_value(g_loss_of)(fake)
         (g_grads,) = pull_back(through_d)
-        _adam(g_params, g_grads, g_moments, g_lr, (beta1, beta2), corrections[1::2])
+        _adam(g_params, g_grads, g_moments, g_lr, betas, g_corrections.unbind())
         values = {"d_loss": d_loss, "d_grad": _norm(d_grads), "d_real": d_real, "d_fake": d_fake}
         return values | {"g_loss": g_loss, "g_grad": _norm(g_grads)}
 
