@@ -14,8 +14,9 @@ of the same kind: once with the class and AdamW as they come, once with the exac
 one kernel, and the fused AdamW, as ours has. Precision, threads and dropout (none) are the same.
 
 The rows "products alone" take nothing but the matrix products of the linear maps in such a step,
-by PyTorch's choice of a library and by oneDNN where ours takes it. In this precision nothing can
-be faster: they say how much is left to gain.
+by PyTorch's choice of a library and by oneDNN where ours takes it; the last one has PyTorch's
+attention kernel besides, forward and backward. In this precision nothing can be faster: they say
+how much is left to gain.
 """
 
 import argparse
@@ -100,6 +101,19 @@ def products(model: GPT, rows: int) -> Step:
     return step
 
 
+def attention(config: GPTConfig, B: int, device: torch.device) -> Step:
+    """PyTorch's attention kernel for each layer, forward and backward."""
+    shape = B, config.H, config.T, config.D // config.H
+    q, k, v, g = (torch.randn(shape, device=device, requires_grad=i < 3) for i in range(4))
+
+    def step():
+        for _layer in range(config.L):
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            torch.autograd.grad(y, (q, k, v), g)
+
+    return step
+
+
 def candidates(config: GPTConfig, B: int, device: torch.device, *, compiled: bool) -> dict:
     """From name to a step on a batch (B, T); checks that all models say the same to begin with."""
     from gpt2_peer import as_gpt2  # the rest of this file does without the peer
@@ -116,7 +130,9 @@ def candidates(config: GPTConfig, B: int, device: torch.device, *, compiled: boo
         made[name] = their_step(theirs, text, B, config.T, **options)
     if device.type == "cpu":
         alone = products(ours, B * config.T)
-        made |= {"products alone": alone, "products alone, by oneDNN": by_onednn(alone)}
+        fast, kernels = by_onednn(alone), attention(config, B, device)
+        made |= {"products alone": alone, "products alone, by oneDNN": fast}
+        made["these and attention alone"] = lambda: (fast(), kernels())
     if compiled:
         best = list(THEIRS)[-1]
         made["ours, compiled"] = our_step(torch.compile(ours), text, B, config.T)

@@ -6,6 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vjp
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from bigmodel_lib.models.gan import LOSSES
 from bigmodel_lib.training.gan import GANRun
@@ -14,18 +16,20 @@ from bigmodel_lib.training.run import Snapshot
 EPSILON = 1e-8  # of Adam, as torch.optim.Adam has it
 
 
-def whole_graph(step: Callable, arguments: tuple) -> Callable:
-    """Compile a method for such arguments; on a CPU this needs a C++ compiler, and some seconds.
+def traced(step: Callable, arguments: tuple) -> GraphModule:
+    """The operators of a step on tensors of these shapes; nothing is computed, nothing changed."""
+    return make_fx(step, tracing_mode="fake")(*arguments)
 
-    Compiled ahead of the call, where PyTorch can (from 2.9 on), it does not check at each call
-    that all tensors are of the same kind as ever, which takes as long as a matrix product.
+
+def whole_graph(step: Callable, arguments: tuple) -> Callable:
+    """Compile a step for tensors of these shapes; on a CPU with a C++ compiler, and some seconds.
+
+    Handed over as a graph, where `torch.compile` would check at each call that all tensors are of
+    the same kind as ever: that takes as long as two of the matrix products.
     """
-    compiled = torch.compile(step, fullgraph=True, dynamic=False)
-    if not hasattr(compiled, "aot_compile"):
-        return compiled
-    ahead = compiled.aot_compile((arguments, {}))
-    ahead.disable_guard_check()
-    return partial(ahead, step.__self__)
+    from torch import _inductor  # takes a second to import
+
+    return _inductor.compile(traced(step, arguments), list(arguments))
 
 
 class CompiledGANRun(GANRun):
@@ -52,7 +56,7 @@ class CompiledGANRun(GANRun):
         for optimizer in self.optimizers.values():
             for p in optimizer.param_groups[0]["params"]:
                 optimizer.state[p] = {
-                    "step": torch.zeros((), device=p.device),
+                    "step": torch.zeros((), dtype=torch.float32, device=p.device),
                     "exp_avg": torch.zeros_like(p),
                     "exp_avg_sq": torch.zeros_like(p),
                 }
@@ -70,11 +74,11 @@ class CompiledGANRun(GANRun):
         s = self.settings
         z = torch.randn(s.batch_size, self.Z, device=self.device)
         index = torch.randint(len(self.data), (len(z),), device=self.device)
-        arguments = s.loss, z, self.data.images, index, *self._rates(), *self._state
+        arguments = z, self.data.images, index, *self._rates(), *self._state
         kind = s.loss, s.batch_size, s.d_steps
         if kind not in self._graphs:
             self._check_graph()
-            self._graphs[kind] = self._compile(self._graph, arguments)
+            self._graphs[kind] = self._compile(partial(self._graph, s.loss), arguments)
         return self._graphs[kind](*arguments)
 
     def _rates(self) -> tuple[Tensor, Tensor]:

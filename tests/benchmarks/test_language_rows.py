@@ -69,6 +69,12 @@ def test_the_bare_products_are_as_many_as_the_formula_counts(model):
     assert counted.get_total_flops() == 26 * (formula.total - attention)
 
 
+def test_attention_alone_is_one_kernel_a_layer_and_way():
+    found = operators(gpt_training.attention(TINY, 2, CPU))
+    kernel = "aten::_scaled_dot_product_flash_attention_for_cpu"
+    assert found[kernel] == found[f"{kernel}_backward"] == TINY.L
+
+
 def test_utilisation_of_a_device_that_is_known():
     a_second = 1e5
     share = gpt_training.utilisation(GPT2_SMALL, a_second, "NVIDIA H100 80GB HBM3")
@@ -126,7 +132,8 @@ def test_both_take_the_same_training_step(model, gpt2_peer):
 def test_training_is_compared_from_beginning_to_end():
     figures = gpt_training.compare(TINY, 2, CPU, ARGS)
     names = ["ours, for speed", "ours", *gpt_training.THEIRS]
-    assert list(figures) == [*names, "products alone", "products alone, by oneDNN"]
+    alone = ["products alone", "products alone, by oneDNN", "these and attention alone"]
+    assert list(figures) == [*names, *alone]
     assert figures["ours, for speed"]["median"] == 1
     assert all(row["rounds"] >= 5 and row["tokens a second"] > 0 for row in figures.values())
 

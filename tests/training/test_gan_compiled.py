@@ -1,6 +1,7 @@
 """The compiled step beside the plain one, which other tests hold against a loop by hand."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.testing import assert_close
 from bigmodel_lib.data.digits import load_digits
 from bigmodel_lib.models.gan import make_gan
 from bigmodel_lib.training import GANRun, GANSettings
-from bigmodel_lib.training.gan_compiled import CompiledGANRun
+from bigmodel_lib.training.gan_compiled import CompiledGANRun, traced, whole_graph
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +58,9 @@ def test_equals_the_plain_run_step_by_step_also_when_settings_change(loss):
 def test_the_whole_step_is_one_graph_and_another_rate_compiles_none_anew():
     graphs = []
 
-    def count(graph, _inputs):
-        graphs.append(graph)
-        return graph.forward
-
-    def compile(step, _arguments):
-        return torch.compile(step, fullgraph=True, dynamic=False, backend=count)
+    def compile(step, arguments):
+        graphs.append(traced(step, arguments))
+        return graphs[-1]
 
     plain, compiled = pair = runs(compile)
     for run in pair:
@@ -71,7 +69,21 @@ def test_the_whole_step_is_one_graph_and_another_rate_compiles_none_anew():
             next(run)
     assert len(graphs) == 1
     # a power in the graph would be taken anew for every few weights, and doubles Adam's time
-    assert not [node for node in graphs[0].graph.nodes if "pow" in str(node.target)]
+    assert not [n for n in graphs[0].graph.nodes if "pow.Tensor_Tensor" in str(n.target)]
+    assert_same(plain, compiled)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+def test_compiled_it_equals_the_plain_run_and_another_batch_size_is_another_graph():
+    plain, compiled = pair = runs(whole_graph)
+    for run in pair:
+        for batch_size, rate in ((7, 1e-3), (5, 1e-3), (7, 5e-4)):
+            run.settings.batch_size, run.settings.g_lr = batch_size, rate
+            next(run)
+            if batch_size == 5:
+                run.rewind(0)  # the graph goes on with other tensors than those it was made with
+            next(run)
+    assert len(compiled._graphs) == 2
     assert_same(plain, compiled)
 
 
