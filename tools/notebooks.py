@@ -249,7 +249,12 @@ def execute(pair: Pair, notebook: NotebookNode, timeout: float = CELL_TIMEOUT) -
     """
     folder = {"metadata": {"path": str(pair.notebook.parent)}}
     client = NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", resources=folder, record_timing=False
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources=folder,
+        record_timing=False,
+        coalesce_streams=True,  # printed lines stay one output, however they arrived
     )
     start = time.perf_counter()
     with PeakMemory() as memory:
