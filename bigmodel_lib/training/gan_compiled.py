@@ -24,8 +24,9 @@ def traced(step: Callable, arguments: tuple) -> GraphModule:
 def whole_graph(step: Callable, arguments: tuple) -> Callable:
     """Compile a step for tensors of these shapes; on a CPU with a C++ compiler, and some seconds.
 
-    Handed over as a graph, where `torch.compile` would check at each call that all tensors are of
-    the same kind as ever: that takes as long as two of the matrix products.
+    PyTorch's compiler does not work from a folder with a space in its name. The step is handed
+    over as a graph, where `torch.compile` would check at each call that all tensors are of the
+    same kind as ever: that takes as long as two of the matrix products.
     """
     from torch import _inductor  # takes a second to import
 
