@@ -77,7 +77,10 @@ def test_the_whole_step_is_one_graph_and_another_rate_compiles_none_anew():
     not shutil.which("g++") or " " in torch.__file__,
     reason="needs a C++ compiler, and PyTorch in a folder without a space in its name",
 )
-def test_compiled_it_equals_the_plain_run_and_another_batch_size_is_another_graph():
+def test_compiled_it_equals_the_plain_run_and_another_batch_size_is_another_graph(monkeypatch):
+    from torch._inductor import config  # takes a second to import
+
+    monkeypatch.setattr(config, "compile_threads", 1)  # or it leaves processes that wait for more
     plain, compiled = pair = runs(whole_graph)
     for run in pair:
         for batch_size, rate in ((7, 1e-3), (5, 1e-3), (7, 5e-4)):
