@@ -73,12 +73,13 @@ class CompiledGANRun(GANRun):
     def train_step(self) -> dict[str, Tensor]:
         """D's update, then G's, on the same fake images."""
         s = self.settings
+        kind = s.loss, s.batch_size, s.d_steps
+        if kind not in self._graphs:
+            self._check_graph()  # before a number is drawn: what is refused changes nothing
         z = torch.randn(s.batch_size, self.Z, device=self.device)
         index = torch.randint(len(self.data), (len(z),), device=self.device)
         arguments = z, self.data.images, index, *self._rates(), *self._state
-        kind = s.loss, s.batch_size, s.d_steps
         if kind not in self._graphs:
-            self._check_graph()
             self._graphs[kind] = self._compile(partial(self._graph, s.loss), arguments)
         return self._graphs[kind](*arguments)
 

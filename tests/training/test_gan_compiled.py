@@ -135,3 +135,13 @@ def test_what_the_graph_has_no_place_for_is_told(architecture, settings):
             settings=GANSettings(**settings),
             compile=eager,
         )
+
+
+def test_a_step_that_is_refused_draws_no_numbers():
+    _, run = runs(eager)
+    _, other = runs(eager)
+    run.settings.d_steps = 2
+    with pytest.raises(ValueError, match="a compiled step needs"):
+        next(run)
+    run.settings.d_steps = 1
+    assert next(run).values == next(other).values
