@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.font_manager import FontProperties
@@ -13,13 +14,14 @@ from bigmodel_lib.models.attention_lm import Stages
 from bigmodel_lib.plots import BLUE, GREY, ORANGE
 from bigmodel_lib.plots.fonts import font_for
 from bigmodel_lib.widgets.canvas import Canvas
+from bigmodel_lib.widgets.pixels import Cells
 
 NAMED = 20  # tokens at most that are named along the axes; the grid below names them all
 ROW = 8  # heads in a row of the overview
 GAP = 0.08  # of a head's size, between two heads
 MASKED = "#dddddd"
 SEQUENTIAL = LinearSegmentedColormap.from_list("weights", ["#ffffff", "#08306b"])
-DIVERGING = "RdBu_r"
+DIVERGING = colormaps["RdBu_r"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ class AttentionPicture:
         self._images = [self._image(*pair) for pair in zip(self._axes, maps, strict=True)]
         self._ranges = self.canvas.figure.text(0.075, 0.475, "", fontsize=8, va="bottom")
         self._heads_ax = self.canvas.figure.add_subplot(grid[1, :2])
-        self._heads = self._image(self._heads_ax, SEQUENTIAL)
+        self._heads = self._image(self._heads_ax, SEQUENTIAL, absent="white")
         (self._frame,) = self._heads_ax.plot([], [], color=ORANGE, lw=2)
         entropy = grid[1, 2:].subgridspec(1, 2, width_ratios=(0.06, 1), wspace=0)
         self._build_entropy(self.canvas.figure.add_subplot(entropy[1]))
@@ -95,16 +97,12 @@ class AttentionPicture:
         self.canvas.seldom(*labels)
         return labels
 
-    def _image(self, ax: Axes, colours: str | Colormap):
-        ax.set_xticks([])
-        ax.set_yticks([])
-        image = ax.imshow(
-            np.zeros((1, 1)), cmap=colours, extent=(0, 1, 1, 0), aspect="auto",
-            interpolation="nearest",
-        )  # fmt: skip
-        image.set_cmap(image.get_cmap().with_extremes(bad=MASKED))
-        self.canvas.moving(image)
-        return image
+    def _image(self, ax: Axes, colours: Colormap, absent: str = MASKED) -> Cells:
+        # the first token's row is the uppermost
+        ax.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0))
+        cells = Cells(ax, colours.with_extremes(bad=absent))
+        self.canvas.moving(cells)
+        return cells
 
     def _build_entropy(self, ax: Axes) -> None:
         self._entropy_ax = ax
@@ -141,10 +139,9 @@ class AttentionPicture:
         ]
         ranges = []
         for image, table in zip(self._images, tables, strict=True):
-            image.set_data(table)
             low, high = float(np.nanmin(table)), float(np.nanmax(table))
             most = max(abs(low), abs(high), 1e-9)
-            image.set_clim((0, 1) if table is tables[2] else (-most, most))
+            image.show(table, *((0, 1) if table is tables[2] else (-most, most)))
             ranges.append(f"{low:.2g} … {high:.2g}")
         text = _("range of values:  {0}  |  {1}  |  {2}  |  {3}")
         self._ranges.set_text(text.format(*ranges))
@@ -156,13 +153,10 @@ class AttentionPicture:
         rows = -(-H // columns)
         gap = max(1, round(GAP * T))
         sheet = np.full((rows * (T + gap) - gap, columns * (T + gap) - gap), np.nan)
-        sheet = np.ma.array(sheet, mask=True)
         for h, table in enumerate(weights):
             y, x = (h // columns) * (T + gap), (h % columns) * (T + gap)
             sheet[y : y + T, x : x + T] = np.nan_to_num(table)
-        self._heads.set_cmap(SEQUENTIAL.with_extremes(bad="#ffffff"))
-        self._heads.set_data(sheet)
-        self._heads.set_clim(0, 1)
+        self._heads.show(sheet, 0, 1)
         y, x = divmod(view.head, columns)
         height, width = sheet.shape
         left, right = x * (T + gap) / width, (x * (T + gap) + T) / width

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import colormaps
 
 from bigmodel_lib.language import _
 from bigmodel_lib.plots import mosaic
 from bigmodel_lib.widgets.canvas import Canvas, update
+from bigmodel_lib.widgets.pixels import Cells
 
 SHOWN = 9  # stations of one drawing
 ORANGE = "#D55E00"
@@ -70,11 +72,7 @@ class DenoisingLabPicture:
         ax.set_axis_off()
         # the stations' own numbers stand between picture and title
         text = ax.set_title(title, fontsize=10, pad=19 if place[1] > 0.7 else 4)
-        image = ax.imshow(
-            np.zeros((2, 2)), cmap="gray", vmin=-SPREAD, vmax=SPREAD, interpolation="nearest",
-            aspect="auto", extent=(0, 1, 0, 1),
-        )  # fmt: skip
-        return image, text
+        return Cells(ax, colormaps["gray"]), text
 
     def draw(self, view: DenoisingView) -> str:
         """Update every artist; returns what the picture shows in words."""
@@ -84,7 +82,7 @@ class DenoisingLabPicture:
             again = i and view.shown[i - 1] == step  # fewer steps than places
             colour = ORANGE if view.shown[nearest] == step else "black"
             update(text, text="" if again else f"{step}", color=colour)
-        self._now.set_data(mosaic(view.now, self._columns))
+        _show(self._now, mosaic(view.now, self._columns))
         text = _("twelve drawings at step {at} of {steps}: t = {t}")
         self._title.set_text(text.format(at=view.at, steps=view.steps, t=view.times[view.at]))
         return _summary(view)
@@ -93,14 +91,18 @@ class DenoisingLabPicture:
         kept, self._kept = self._kept, view
         if kept is not None and _same_way(kept, view):
             return
-        self._stations.set_data(_row(view.stations))
-        self._guesses.set_data(_row(view.guesses))
+        _show(self._stations, _row(view.stations))
+        _show(self._guesses, _row(view.guesses))
         self.canvas.relabel()
 
 
 def _same_way(one: DenoisingView, other: DenoisingView) -> bool:
     pairs = (one.stations, other.stations), (one.guesses, other.guesses)
     return all(np.array_equal(*pair) for pair in pairs)
+
+
+def _show(cells: Cells, picture: np.ndarray) -> None:
+    cells.show(picture[::-1], -SPREAD, SPREAD)
 
 
 def _row(pictures: np.ndarray) -> np.ndarray:

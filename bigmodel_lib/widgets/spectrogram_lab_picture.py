@@ -76,7 +76,7 @@ class SpectrogramLabPicture:
         self.canvas.seldom(self._wave, *self._texts, *self._edges)
 
     def _image(self, ax: Axes) -> Cells:
-        cells = Cells(ax)
+        cells = Cells(ax, MAGMA)
         self.canvas.moving(cells, *ax.spines.values())  # the frame lies above
         return cells
 
@@ -98,8 +98,7 @@ class SpectrogramLabPicture:
             strict=True,
         ):
             low, high = _range(values, view.scale)
-            colours = MAGMA((values - low) / (high - low), bytes=True)
-            image.set_cells(colours, (*times, 0, top))
+            image.show(values, low, high, (*times, 0, top))
             self.canvas.limit(ax, (0, seconds), (0, top))
             self.canvas.limit(bar, (0, 1), (low, high))
             bar.set_ylabel(_(view.scale), fontsize=8)

@@ -1,8 +1,13 @@
 """AttentionExplorer, driven without a kernel over the range of all of its controls."""
 
+import io
+
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
+from bigmodel_lib.plots import ORANGE
 from bigmodel_lib.widgets import AttentionExplorer
 from bigmodel_lib.widgets.base import RefusedError
 from tests.driving import values_of
@@ -37,6 +42,23 @@ def test_every_head_can_be_looked_at(explorer):
         explorer.controls["head"].value = head
         explorer.run()
         assert f"head {head} of 16" in explorer.summary.value
+
+
+@pytest.mark.parametrize("head", [1, 6, 16])
+def test_the_orange_frame_lies_round_its_head_in_the_overview(explorer, head):
+    explorer.controls["H"].value, explorer.controls["head"].value = 16, head
+    explorer.run()
+    pixels = imread(io.BytesIO(bytes(explorer.picture.value)))
+    box = explorer._picture._heads_ax.bbox
+    overview = pixels[::-1][round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)]
+    rows, columns = np.nonzero(np.abs(overview[..., :3] - to_rgb(ORANGE)).max(axis=2) < 0.02)
+    height, width = overview.shape[:2]
+    row, column = divmod(head - 1, 8)
+    # eight heads a row, two rows, the first row on top; gaps of 8 % of a head
+    assert columns.min() / width == pytest.approx(column / 8, abs=0.02)
+    assert columns.max() / width == pytest.approx((column + 1) / 8, abs=0.02)
+    assert 1 - rows.max() / height == pytest.approx(row / 2, abs=0.05)
+    assert 1 - rows.min() / height == pytest.approx((row + 1) / 2, abs=0.05)
 
 
 def test_the_causal_mask_hides_the_future(explorer):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 
 from bigmodel_lib.data.digits import enlarge
 from bigmodel_lib.models.denoiser import digit_diffusion, draw_digits
@@ -80,8 +81,9 @@ def test_every_row_shows_what_was_computed_whatever_moved_last(lab):
         view, picture = lab.compute(), lab._picture
         rows = (picture._stations, view.stations), (picture._guesses, view.guesses)
         for image, pictures in rows:
-            shown = image.get_array()[:, GAP : GAP + pictures.shape[-1]]
-            np.testing.assert_array_equal(shown, pictures[0, 0])
+            shown = image.shades[::-1, GAP : GAP + pictures.shape[-1]]
+            expected = colormaps["gray"]((pictures[0, 0] + 1) / 2, bytes=True)
+            np.testing.assert_array_equal(shown, expected)
         assert picture.canvas.png() == DenoisingLab(lab.model, **values(lab))._picture.canvas.png()
 
 
