@@ -27,7 +27,10 @@ Pair = tuple[Tensor, Tensor]  # weight and bias
 
 
 class BlockWeights(NamedTuple):
-    """What a block multiplies by and adds: its matrices in blocks (M/R, N, R), see `in_blocks`."""
+    """What a block multiplies by and adds: its matrices in blocks (M/R, N, R), see `in_blocks`.
+
+    The bias of `qkv` is (3, H, d), which tells the compiler all sizes of attention.
+    """
 
     norm_attention: Pair
     qkv: Pair
@@ -54,8 +57,15 @@ def product(x: Tensor, blocks: Tensor, bias: Tensor) -> Tensor:
 
     The compiler makes one loop of all B sums, in which each entry of W is read once.
     """
-    sums = [(row[:, None] * blocks).sum(dim=1).flatten() for row in computed(x).unbind()]
-    return torch.stack(sums)[:, : len(bias)] + bias
+    # Turned, so that what the sums read lies side by side: a processor fetches W ahead of its use
+    # beside one more stream of numbers, but not beside B of them.
+    columns = computed(computed(x).T.contiguous()).unbind(1)
+    sums = [(column[:, None] * blocks).sum(dim=1).flatten() for column in columns]
+    # where `stack` would copy each sum in a loop of its own, these choices join the loop behind
+    row, out = torch.arange(len(sums))[:, None], sums[0][None]
+    for b, each in enumerate(sums[1:], 1):
+        out = torch.where(row == b, each, out)
+    return out[:, : len(bias)] + bias
 
 
 def computed(x: Tensor) -> Tensor:
@@ -79,9 +89,10 @@ def write_block(x: Tensor, start: int, k: Tensor, v: Tensor, w: BlockWeights) ->
         (B, D).
     """
     B, D = x.shape
-    H, d = k.shape[1], k.shape[3]
+    blocks, bias = w.qkv
     h = F.layer_norm(x, (D,), *w.norm_attention)
-    q, *new = product(h, *w.qkv).view(B, 3, H, d).unbind(1)
+    q, *new = product(h, blocks, bias.flatten()).view(B, *bias.shape).unbind(1)
+    d = q.shape[-1]
     for places, entry in zip((k, v), new, strict=True):
         places.narrow(2, start, 1).copy_(entry[:, :, None])
     k, v = k.narrow(2, 0, start + 1), v.narrow(2, 0, start + 1)
@@ -163,6 +174,7 @@ def _block_weights(block: Block) -> BlockWeights:
     layer, mlp = block.attention, block.mlp
     matrices = layer.qkv, layer.out, mlp.wide, mlp.out
     qkv, out, wide, down = ((_fixed(in_blocks(m.weight)), _fixed(m.bias)) for m in matrices)
+    qkv = qkv[0], _fixed(qkv[1].view(3, layer.H, layer.d))
     norms = _pair(block.norm_attention), _pair(block.norm_mlp)
     return BlockWeights(norms[0], qkv, out, norms[1], wide, down)
 

@@ -159,5 +159,5 @@ def test_the_gelu_and_its_neighbours_are_computed_once_not_for_each_row(model):
 
     written(cached_next_logits(CompiledGPT(model, compile)), torch.arange(4)[None], 2)
     block, scores = ([str(target) for target in targets].count("as_strided") for targets in kept)
-    assert block == 4 + 2  # what goes into each product, the weights of attention, the sum
-    assert scores == 1
+    assert block == 4 * 2 + 2  # what goes into each product, twice; attention's weights, the sum
+    assert scores == 2
