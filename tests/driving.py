@@ -49,6 +49,14 @@ def pixels(explorer) -> np.ndarray:
     return 255 * matplotlib.image.imread(file, format="png")[..., :3]
 
 
+def cell(explorer, ax, at: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+    """RGB in the middle of a cell (row from the top, column) of a table that fills the axes."""
+    box = ax.bbox
+    across = box.x0 + (at[1] + 0.5) / shape[1] * box.width
+    upwards = box.y1 - (at[0] + 0.5) / shape[0] * box.height
+    return pixels(explorer)[::-1][int(upwards), int(across)]
+
+
 def click(explorer, *names: str) -> None:
     """Press buttons, in this order."""
     for name in names:

@@ -1,16 +1,14 @@
 """AttentionExplorer, driven without a kernel over the range of all of its controls."""
 
-import io
-
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from matplotlib.image import imread
 
 from bigmodel_lib.plots import ORANGE
 from bigmodel_lib.widgets import AttentionExplorer
+from bigmodel_lib.widgets.attention_picture import DIVERGING, GAP, MASKED, SEQUENTIAL
 from bigmodel_lib.widgets.base import RefusedError
-from tests.driving import values_of
+from tests.driving import cell, pixels, values_of
 
 
 @pytest.fixture
@@ -48,10 +46,9 @@ def test_every_head_can_be_looked_at(explorer):
 def test_the_orange_frame_lies_round_its_head_in_the_overview(explorer, head):
     explorer.controls["H"].value, explorer.controls["head"].value = 16, head
     explorer.run()
-    pixels = imread(io.BytesIO(bytes(explorer.picture.value)))
     box = explorer._picture._heads_ax.bbox
-    overview = pixels[::-1][round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)]
-    rows, columns = np.nonzero(np.abs(overview[..., :3] - to_rgb(ORANGE)).max(axis=2) < 0.02)
+    overview = pixels(explorer)[::-1][round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)]
+    rows, columns = np.nonzero(np.abs(overview / 255 - to_rgb(ORANGE)).max(axis=2) < 0.02)
     height, width = overview.shape[:2]
     row, column = divmod(head - 1, 8)
     # eight heads a row, two rows, the first row on top; gaps of 8 % of a head
@@ -59,6 +56,40 @@ def test_the_orange_frame_lies_round_its_head_in_the_overview(explorer, head):
     assert columns.max() / width == pytest.approx((column + 1) / 8, abs=0.02)
     assert 1 - rows.max() / height == pytest.approx(row / 2, abs=0.05)
     assert 1 - rows.min() / height == pytest.approx((row + 1) / 2, abs=0.05)
+
+
+@pytest.mark.parametrize("at", [(0, 0), (0, -1), (-1, 0), (-2, 1)])
+def test_each_cell_has_the_colour_of_its_value_and_what_is_masked_is_grey(explorer, at):
+    explorer.controls["mask"].value, explorer.controls["head"].value = "causal", 2
+    explorer.run()
+    view, picture = explorer.compute(), explorer._picture
+    s, grey = view.stages, np.array(to_rgb(MASKED))
+    tables = s.scores[1], view.visible(s.scaled[1]), view.visible(s.weights[1]), s.output[1]
+    for stage, (ax, table) in enumerate(zip(picture._axes, tables, strict=True)):
+        most = np.nanmax(np.abs(table))
+        shade = SEQUENTIAL(table[at]) if stage == 2 else DIVERGING((table[at] / most + 1) / 2)
+        expected = grey if np.isnan(table[at]) else np.array(shade[:3])
+        place = at[0] % table.shape[0], at[1] % table.shape[1]
+        np.testing.assert_allclose(
+            cell(explorer, ax, place, table.shape) / 255, expected, atol=0.02, err_msg=f"{stage}"
+        )
+
+
+def test_the_overview_shows_the_weights_of_each_head(explorer):
+    explorer.controls["mask"].value = "causal"
+    explorer.run()
+    weights, picture = explorer.compute().stages.weights, explorer._picture
+    H, T = weights.shape[:2]
+    gap = round(GAP * T)  # white between two heads
+    shape = T, H * (T + gap) - gap
+    for head in range(H):
+        for row, column in ((0, 0), (T - 1, 0), (0, T - 1), (T - 2, 1)):
+            found = cell(explorer, picture._heads_ax, (row, head * (T + gap) + column), shape)
+            expected = SEQUENTIAL(weights[head, row, column])[:3]
+            np.testing.assert_allclose(found / 255, expected, atol=0.02)
+    if gap:
+        between = cell(explorer, picture._heads_ax, (0, T), shape)
+        np.testing.assert_array_equal(between, 255)
 
 
 def test_the_causal_mask_hides_the_future(explorer):

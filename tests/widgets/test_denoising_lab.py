@@ -7,6 +7,7 @@ from matplotlib import colormaps
 
 from bigmodel_lib.data.digits import enlarge
 from bigmodel_lib.models.denoiser import digit_diffusion, draw_digits
+from bigmodel_lib.plots import mosaic
 from bigmodel_lib.widgets import DenoisingLab
 from bigmodel_lib.widgets.denoising_lab import RUNS, STEPS
 from bigmodel_lib.widgets.denoising_lab_picture import GAP
@@ -82,9 +83,14 @@ def test_every_row_shows_what_was_computed_whatever_moved_last(lab):
         rows = (picture._stations, view.stations), (picture._guesses, view.guesses)
         for image, pictures in rows:
             shown = image.shades[::-1, GAP : GAP + pictures.shape[-1]]
-            expected = colormaps["gray"]((pictures[0, 0] + 1) / 2, bytes=True)
-            np.testing.assert_array_equal(shown, expected)
+            np.testing.assert_array_equal(shown, shades(pictures[0, 0]))
+        now = mosaic(view.now, RUNS // 2)
+        np.testing.assert_array_equal(picture._now.shades[::-1], shades(now))
         assert picture.canvas.png() == DenoisingLab(lab.model, **values(lab))._picture.canvas.png()
+
+
+def shades(picture: np.ndarray) -> np.ndarray:
+    return colormaps["gray"]((picture + 1) / 2, bytes=True)
 
 
 def values(lab) -> dict[str, object]:

@@ -15,7 +15,7 @@ from bigmodel_lib.widgets import SpectrogramLab
 from bigmodel_lib.widgets.base import RefusedError
 from bigmodel_lib.widgets.spectrogram_lab import FILE, VOICE
 from bigmodel_lib.widgets.spectrogram_lab_picture import outline
-from tests.driving import PNG, settle, values_of
+from tests.driving import PNG, cell, settle, values_of
 
 SLIDERS = ("pitch", "tract", "breath", "speed", "seed", "snr", "M", "overlap", "bands", "scale")
 
@@ -116,6 +116,22 @@ def test_the_axes_say_what_the_pictures_show(lab):
             assert bar.get_ylabel() == scale
         assert picture._mel_ax.get_ylim() == (0, len(lab._view.mel))
         assert picture._wave_ax.get_ylim()[1] > np.abs(lab._view.sound).max()
+
+
+def test_a_tone_is_bright_at_its_frequency_and_low_in_the_mel_bands(lab, upload):
+    lab.controls["source"].value = FILE
+    upload(lab, wav_bytes(sine()))
+    lab.run()
+    for ax, values in zip(
+        (lab._picture._spectrum_ax, lab._picture._mel_ax),
+        (lab._view.spectrum, lab._view.mel),
+        strict=True,
+    ):
+        rows, middle = len(values), values.shape[1] // 2
+        loudest = int(values[:, middle].argmax())
+        column = [cell(lab, ax, (rows - 1 - row, 0), (rows, 1)).sum() for row in range(rows)]
+        assert loudest < rows / 3
+        assert abs(int(np.argmax(column)) - loudest) <= 1
 
 
 def test_the_colour_of_noise_is_heard(lab):
