@@ -12,26 +12,12 @@ from bigmodel_lib.models import compiled
 from bigmodel_lib.models.compiled import CompiledGPT, in_blocks, product
 from bigmodel_lib.models.packed import can_pack
 from bigmodel_lib.models.sampling import cached_next_logits, generate, next_logits
-from bigmodel_lib.models.transformer import GPT, GPTConfig
-
-CONFIG = GPTConfig(V=101, T=23, L=2, D=30, H=5)
 
 pytestmark = pytest.mark.skipif(not can_pack(torch.zeros(1)), reason="PyTorch without oneDNN")
 
 
 def as_it_is(step):
     return step
-
-
-@pytest.fixture
-def model() -> GPT:
-    """Scores far enough apart for the highest to be clear, beyond rounding."""
-    torch.manual_seed(1)
-    model = GPT(CONFIG, dropout=0.5).eval()
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    model.positions.weight.data *= 20  # else each token calls for itself again
-    return model
 
 
 def written(function, prompts: torch.Tensor, steps: int) -> torch.Tensor:
@@ -52,18 +38,18 @@ def test_blocks_multiply_as_the_matrix_does(R, M, B, monkeypatch):
 
 @pytest.mark.parametrize("B", [1, 2, 9])
 @torch.no_grad()
-def test_it_scores_as_the_model_does_token_by_token(model, B):
-    ours, ids = CompiledGPT(model, as_it_is), torch.randint(101, (B, 23))
+def test_it_scores_as_the_model_does_token_by_token(clear_gpt, B):
+    ours, ids = CompiledGPT(clear_gpt, as_it_is), torch.randint(101, (B, 23))
     cache = ours.empty_cache(room=23)
     parts = [ours(part, cache) for part in ids.split((5, *[1] * 18), dim=1)]
-    assert_close(torch.cat(parts, dim=1), model(ids), rtol=1e-4, atol=1e-4)
+    assert_close(torch.cat(parts, dim=1), clear_gpt(ids), rtol=1e-4, atol=1e-4)
     assert [kept.length for kept in cache] == [23] * 2
 
 
-def test_it_writes_the_same_tokens_beyond_its_window_too(model):
+def test_it_writes_the_same_tokens_beyond_its_window_too(clear_gpt):
     prompts = torch.tensor([[3], [11]])  # one token: the compiled way begins at the third
-    expected = written(next_logits(model), prompts, 30)
-    ours = written(cached_next_logits(CompiledGPT(model, as_it_is)), prompts, 30)
+    expected = written(next_logits(clear_gpt), prompts, 30)
+    ours = written(cached_next_logits(CompiledGPT(clear_gpt, as_it_is)), prompts, 30)
     assert torch.equal(ours, expected)
     assert len(set(expected.flatten().tolist())) > 5, "it says the same again and again: no test"
 
@@ -83,18 +69,18 @@ class Graphs:
 
 
 @torch._dynamo.config.patch(recompile_limit=2)  # of what shares its code; more would be an error
-def test_a_batch_size_compiles_one_graph_for_all_layers_and_lengths_and_one_for_scores(model):
+def test_a_batch_size_compiles_one_graph_for_all_layers_and_lengths_and_one_for_scores(clear_gpt):
     graphs = Graphs()
     for _ in range(2):  # another model of the same sizes has graphs of its own
-        ours = CompiledGPT(model, graphs)
+        ours = CompiledGPT(clear_gpt, graphs)
         for B in (1, 3):
             prompts = torch.arange(4 * B).view(B, 4)
-            expected = written(next_logits(model), prompts, 19)
+            expected = written(next_logits(clear_gpt), prompts, 19)
             assert torch.equal(written(cached_next_logits(ours), prompts, 19), expected)
     assert graphs.count == 2 * 2 * 2
 
 
-def test_a_token_calls_what_is_compiled_once_a_layer(model):
+def test_a_token_calls_what_is_compiled_once_a_layer(clear_gpt):
     calls = []
 
     def counting(step):
@@ -104,7 +90,7 @@ def test_a_token_calls_what_is_compiled_once_a_layer(model):
 
         return call
 
-    tokens = generate(cached_next_logits(CompiledGPT(model, counting)), torch.arange(5)[None])
+    tokens = generate(cached_next_logits(CompiledGPT(clear_gpt, counting)), torch.arange(5)[None])
     next(tokens)
     assert calls == []
     next(tokens)
@@ -112,20 +98,20 @@ def test_a_token_calls_what_is_compiled_once_a_layer(model):
 
 
 @torch.no_grad()
-def test_without_room_or_without_a_cache_it_goes_the_packed_way(model):
+def test_without_room_or_without_a_cache_it_goes_the_packed_way(clear_gpt):
     def never(step):
         raise AssertionError("compiled without need")
 
-    ours, ids = CompiledGPT(model, never), torch.randint(101, (2, 6))
-    assert_close(ours(ids), model(ids), rtol=1e-4, atol=1e-4)
+    ours, ids = CompiledGPT(clear_gpt, never), torch.randint(101, (2, 6))
+    assert_close(ours(ids), clear_gpt(ids), rtol=1e-4, atol=1e-4)
     cache = ours.empty_cache()  # grows as it goes
     parts = [ours(part, cache) for part in ids.split((3, 1, 1, 1), dim=1)]
-    assert_close(torch.cat(parts, dim=1), model(ids), rtol=1e-4, atol=1e-4)
+    assert_close(torch.cat(parts, dim=1), clear_gpt(ids), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
-def test_a_batch_that_is_not_that_of_the_cache_is_refused(model):
-    ours = CompiledGPT(model, as_it_is)
+def test_a_batch_that_is_not_that_of_the_cache_is_refused(clear_gpt):
+    ours = CompiledGPT(clear_gpt, as_it_is)
     cache = ours.empty_cache(room=9)
     ours(torch.zeros(2, 3, dtype=torch.int64), cache)
     with pytest.raises((ValueError, RuntimeError), match=r"size|shape"):
@@ -133,20 +119,20 @@ def test_a_batch_that_is_not_that_of_the_cache_is_refused(model):
 
 
 @torch.no_grad()
-def test_what_the_model_learns_later_is_not_in_it(model):
-    ours, ids = CompiledGPT(model, as_it_is), torch.randint(101, (2, 7))
+def test_what_the_model_learns_later_is_not_in_it(clear_gpt):
+    ours, ids = CompiledGPT(clear_gpt, as_it_is), torch.randint(101, (2, 7))
 
     def scores():
         cache = ours.empty_cache(room=7)
         return [ours(part, cache) for part in ids.split((6, 1), dim=1)]
 
     before = scores()
-    for parameter in model.parameters():
+    for parameter in clear_gpt.parameters():
         parameter.add_(1.0)
     assert all(torch.equal(*pair) for pair in zip(before, scores(), strict=True))
 
 
-def test_the_gelu_and_its_neighbours_are_computed_once_not_for_each_row(model):
+def test_the_gelu_and_its_neighbours_are_computed_once_not_for_each_row(clear_gpt):
     """The compiler may not look through `computed`: it stays in the graph that it gets."""
     kept = []
 
@@ -157,7 +143,7 @@ def test_the_gelu_and_its_neighbours_are_computed_once_not_for_each_row(model):
     def compile(step):
         return torch.compile(step, fullgraph=True, dynamic=True, backend=keep)
 
-    written(cached_next_logits(CompiledGPT(model, compile)), torch.arange(4)[None], 2)
+    written(cached_next_logits(CompiledGPT(clear_gpt, compile)), torch.arange(4)[None], 2)
     block, scores = ([str(target) for target in targets].count("as_strided") for targets in kept)
     assert block == 4 * 2 + 2  # what goes into each product, twice; attention's weights, the sum
     assert scores == 2

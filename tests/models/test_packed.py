@@ -10,22 +10,8 @@ from torch.testing import assert_close
 
 from bigmodel_lib.models.packed import PackedGPT, PackedLinear, can_pack
 from bigmodel_lib.models.sampling import cached_next_logits, generate, next_logits
-from bigmodel_lib.models.transformer import GPT, GPTConfig
-
-CONFIG = GPTConfig(V=101, T=23, L=2, D=30, H=5)
 
 pytestmark = pytest.mark.skipif(not can_pack(torch.zeros(1)), reason="PyTorch without oneDNN")
-
-
-@pytest.fixture
-def model() -> GPT:
-    """Scores far enough apart for the highest to be clear, beyond rounding."""
-    torch.manual_seed(1)
-    model = GPT(CONFIG, dropout=0.5).eval()
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    model.positions.weight.data *= 5  # else each token calls for itself again
-    return model
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
@@ -40,34 +26,34 @@ def test_a_packed_matrix_multiplies_as_the_plain_one(shape, has_bias, gelu):
 
 
 @torch.no_grad()
-def test_it_scores_as_the_model_does_however_the_tokens_come_in(model):
-    packed, ids = PackedGPT(model), torch.randint(101, (2, 13))
-    expected = model(ids)
+def test_it_scores_as_the_model_does_however_the_tokens_come_in(clear_gpt):
+    packed, ids = PackedGPT(clear_gpt), torch.randint(101, (2, 13))
+    expected = clear_gpt(ids)
     assert_close(packed(ids), expected, rtol=1e-4, atol=1e-4)
     cache = packed.empty_cache(room=13)
     parts = [packed(part, cache) for part in ids.split((7, 1, 5), dim=1)]
     assert_close(torch.cat(parts, dim=1), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_it_writes_the_same_tokens_beyond_its_window_too(model):
+def test_it_writes_the_same_tokens_beyond_its_window_too(clear_gpt):
     prompts = torch.tensor([[3, 5, 7], [11, 2, 90]])
     texts = [
         torch.stack(list(itertools.islice(generate(logits, prompts), 30)))
-        for logits in (next_logits(model), cached_next_logits(PackedGPT(model)))
+        for logits in (next_logits(clear_gpt), cached_next_logits(PackedGPT(clear_gpt)))
     ]
     assert torch.equal(*texts)
     assert len(set(texts[0].flatten().tolist())) > 5, "it says the same again and again: no test"
 
 
 @torch.no_grad()
-def test_what_the_model_learns_later_is_not_in_it(model):
-    packed, ids = PackedGPT(model), torch.randint(101, (2, 7))
+def test_what_the_model_learns_later_is_not_in_it(clear_gpt):
+    packed, ids = PackedGPT(clear_gpt), torch.randint(101, (2, 7))
     before = packed(ids)
-    for parameter in model.parameters():
+    for parameter in clear_gpt.parameters():
         parameter.add_(1.0)
     assert torch.equal(packed(ids), before)
 
 
-def test_it_says_what_cannot_be_packed(model):
+def test_it_says_what_cannot_be_packed(clear_gpt):
     with pytest.raises(ValueError, match=r"float32 on a CPU and oneDNN; got torch\.float64"):
-        PackedGPT(model.double())
+        PackedGPT(clear_gpt.double())
