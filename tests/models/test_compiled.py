@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch._dynamo
 from torch import nn
+from torch.fx.experimental.symbolic_shapes import free_symbols
 from torch.testing import assert_close
 
 from bigmodel_lib.models import compiled
@@ -55,17 +56,24 @@ def test_it_writes_the_same_tokens_beyond_its_window_too(clear_gpt):
 
 
 class Graphs:
-    """Compiles to the graph as it is, and counts."""
+    """Compiles to the graphs as they are, and keeps them."""
 
     def __init__(self):
-        self.count = 0
+        self.made = []
 
     def __call__(self, step):
         def keep(graph, _inputs):
-            self.count += 1
+            self.made.append(graph)
             return graph.forward
 
         return torch.compile(step, fullgraph=True, dynamic=True, backend=keep)
+
+    def nodes(self, name: str) -> list[list[torch.fx.Node]]:
+        """Those of each graph that call what is named so."""
+        return [
+            [n for n in graph.graph.nodes if n.op.startswith("call") and str(n.target) == name]
+            for graph in self.made
+        ]
 
 
 @torch._dynamo.config.patch(recompile_limit=2)  # of what shares its code; more would be an error
@@ -77,7 +85,7 @@ def test_a_batch_size_compiles_one_graph_for_all_layers_and_lengths_and_one_for_
             prompts = torch.arange(4 * B).view(B, 4)
             expected = written(next_logits(clear_gpt), prompts, 19)
             assert torch.equal(written(cached_next_logits(ours), prompts, 19), expected)
-    assert graphs.count == 2 * 2 * 2
+    assert len(graphs.made) == 2 * 2 * 2
 
 
 def test_a_token_calls_what_is_compiled_once_a_layer(clear_gpt):
@@ -132,18 +140,39 @@ def test_what_the_model_learns_later_is_not_in_it(clear_gpt):
     assert all(torch.equal(*pair) for pair in zip(before, scores(), strict=True))
 
 
-def test_the_gelu_and_its_neighbours_are_computed_once_not_for_each_row(clear_gpt):
+@pytest.fixture
+def graphs(clear_gpt) -> Graphs:
+    """Of a block and of the scores, for three sequences."""
+    graphs, prompts = Graphs(), torch.arange(12).view(3, 4)
+    written(cached_next_logits(CompiledGPT(clear_gpt, graphs)), prompts, 2)
+    return graphs
+
+
+def test_the_gelu_and_its_neighbours_are_computed_once_not_for_each_row(graphs):
     """The compiler may not look through `computed`: it stays in the graph that it gets."""
-    kept = []
-
-    def keep(graph, _inputs):
-        kept.append([node.target for node in graph.graph.nodes])
-        return graph.forward
-
-    def compile(step):
-        return torch.compile(step, fullgraph=True, dynamic=True, backend=keep)
-
-    written(cached_next_logits(CompiledGPT(clear_gpt, compile)), torch.arange(4)[None], 2)
-    block, scores = ([str(target) for target in targets].count("as_strided") for targets in kept)
+    block, scores = map(len, graphs.nodes("as_strided"))
     assert block == 4 * 2 + 2  # what goes into each product, twice; attention's weights, the sum
     assert scores == 2
+
+
+def test_what_a_product_reads_for_each_row_lies_side_by_side(graphs):
+    block, scores = graphs.nodes("unbind")
+    turned = [node.args[0].meta["example_value"] for node in [*block, *scores]]
+    turned = [x for x in turned if x.shape[-1] == 3 and x.ndim == 2]  # others take q, k, v apart
+    assert [len(x) for x in turned] == [30, 30, 30, 120, 30]
+    assert all(x.is_contiguous() for x in turned)
+
+
+def test_the_compiler_knows_all_sizes_but_the_tokens_and_the_room_for_them(graphs):
+    """A size that it does not know costs it a loop as wide as a register."""
+    for graph, unknown in zip(graphs.made, (2, 0), strict=True):
+        values = [node.meta.get("example_value") for node in graph.graph.nodes]
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
+        assert len(set().union(*map(free_symbols, tensors))) == unknown
+
+
+@pytest.mark.usefixtures("compiler")
+def test_compiled_it_writes_the_same_tokens(clear_gpt):
+    prompts = torch.arange(12).view(3, 4)
+    expected = written(next_logits(clear_gpt), prompts, 19)
+    assert torch.equal(written(cached_next_logits(CompiledGPT(clear_gpt)), prompts, 19), expected)

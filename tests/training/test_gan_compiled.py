@@ -1,7 +1,6 @@
 """The compiled step beside the plain one, which other tests hold against a loop by hand."""
 
 import dataclasses
-import shutil
 
 import pytest
 import torch
@@ -91,14 +90,8 @@ def test_another_batch_size_is_another_graph_and_rewinding_keeps_the_graphs():
     assert_same(plain, compiled)
 
 
-@pytest.mark.skipif(
-    not shutil.which("g++") or " " in torch.__file__,
-    reason="needs a C++ compiler, and PyTorch in a folder without a space in its name",
-)
-def test_compiled_it_equals_the_plain_run(monkeypatch):
-    from torch._inductor import config  # takes a second to import
-
-    monkeypatch.setattr(config, "compile_threads", 1)  # or it leaves processes that wait for more
+@pytest.mark.usefixtures("compiler")
+def test_compiled_it_equals_the_plain_run():
     pair = runs(whole_graph)
     for run in pair:
         there_and_back(run, 7, 7)
