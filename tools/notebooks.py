@@ -254,7 +254,6 @@ def execute(pair: Pair, notebook: NotebookNode, timeout: float = CELL_TIMEOUT) -
         kernel_name="python3",
         resources=folder,
         record_timing=False,
-        coalesce_streams=True,  # printed lines stay one output, however they arrived
     )
     start = time.perf_counter()
     with PeakMemory() as memory:
@@ -333,6 +332,18 @@ def clean_output(output: NotebookNode, root: Path) -> NotebookNode | None:
     return None if live and set(output.data) <= {"text/plain"} else output
 
 
+def join_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+    """What was printed without a display between it as one output, however it arrived."""
+    joined = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output.output_type == "stream" and output.name == last.get("name"):
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
 def clean_cell(cell: NotebookNode, root: Path) -> None:
     """Leave in a cell what a reader needs, and nothing that differs from run to run."""
     for key in set(cell.metadata) - KEPT_CELL_METADATA:
@@ -343,7 +354,7 @@ def clean_cell(cell: NotebookNode, root: Path) -> None:
         cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=OF_THIS_MACHINE)]
     else:
         outputs = (clean_output(output, root) for output in cell.outputs)
-        cell.outputs = [output for output in outputs if output is not None]
+        cell.outputs = join_streams(output for output in outputs if output is not None)
 
 
 def clean(notebook: NotebookNode, root: Path) -> NotebookNode:

@@ -26,40 +26,14 @@
 # The chapters follow a Chinese overview article, *大模型：科技创新的前沿探索*. Where it is wrong, an **Erratum** box says so and a cell shows it. A line that begins with ✓ is a statement which that cell has just checked. At **Predict**, say what you expect before you run the next cell.
 
 # %%
-import copy
-import math
-import time
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
-from matplotlib.ticker import NullFormatter
-from sklearn.decomposition import PCA
-from sklearn.mixture import GaussianMixture
-from torch import nn
-from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import tqdm
 
 from bigmodel_lib import plots
 from bigmodel_lib.claims import claim
-from bigmodel_lib.counting import approximate_training_flops, training_flops
-from bigmodel_lib.data.digits import LabelledImages, load_digits
-from bigmodel_lib.data.landmarks import load_landmarks
-from bigmodel_lib.device import by_device, pick_device, seed_everything
-from bigmodel_lib.growth import fit_growth
-from bigmodel_lib.metrics import GeneratorJudge, frechet_distance
-from bigmodel_lib.models.gan import ConvDiscriminator, ConvGenerator
-from bigmodel_lib.models.transformer import PRESETS
-from bigmodel_lib.models.vae import VAE
-from bigmodel_lib.power_law import fit_power_law
-from bigmodel_lib.scaling import HOFFMANN, HOFFMANN_FLOPS, HOFFMANN_PRINTED, HOFFMANN_SIZES, LAWS
-from bigmodel_lib.training import GANRun, GANSettings
-from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings
-from bigmodel_lib.training.many import ManyRun, Stacked
-from bigmodel_lib.training.schedule import cosine
-from bigmodel_lib.training.vae import VAERun, VAESettings
-from bigmodel_lib.widgets import ScalingLab
+from bigmodel_lib.device import pick_device, seed_everything
 
 device = pick_device()
 seed_everything(0)
@@ -71,6 +45,10 @@ torch.set_num_threads(1)  # networks this small gain nothing from a second threa
 # A neural network computes with numbers that it learned: its **parameters**. How many there are is the usual measure of its size. The library holds a table of landmark models, from the perceptron to today. Each number comes from the paper that introduced the model, or, where the paper prints none, from adding up its layers. What no paper states is left out: GPT-4 has no row, as its report declines to give a size.
 
 # %%
+from bigmodel_lib.data.landmarks import load_landmarks
+from bigmodel_lib.growth import fit_growth
+from bigmodel_lib.widgets import ScalingLab
+
 models = load_landmarks()
 sizes = {model.name: model.parameters for model in models}
 print(f"{len(models)} models, {models[0].year} to {models[-1].year}")
@@ -187,6 +165,20 @@ ScalingLab()
 # One family of networks reads handwritten digits (Alpaydin & Kaynak 1998; 8 × 8 pixels, enlarged to 28 × 28): 49 numbers in (each the mean of 4 × 4 pixels), $w$ units between (a **hidden layer** of **width** $w$), ten scores out, one for each digit. With its biases it has $N = 49w + w + 10w + 10 = 60w + 10$ parameters. *In the picture:* what the networks read is below.
 
 # %%
+import copy
+import time
+
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from bigmodel_lib.data.digits import LabelledImages, load_digits
+from bigmodel_lib.device import by_device
+from bigmodel_lib.power_law import fit_power_law
+from bigmodel_lib.training.classifier import ClassifierRun
+from bigmodel_lib.training.many import ManyRun, Stacked
+from bigmodel_lib.training.schedule import cosine
+
 train, test = load_digits("digits", "train"), load_digits("digits", "test")
 print(f"{len(train):,} images to learn from, {len(test)} to test with")
 WIDTHS, SEEDS = (2, 4, 8, 16, 32, 64, 128), by_device(cpu=6, gpu=50)
@@ -434,6 +426,10 @@ claim("with a quarter over half", by_share[0.25] / by_share[0.5], 1.15, 1.9)
 # Training costs about $C = 6ND$ **FLOPs**, additions and multiplications: two for each parameter and token forward, four backward (Kaplan et al. 2020). Is that rule good enough? GPT-3's paper itself uses it, so to agree with the paper says little; but we can add up every product of matrices.
 
 # %%
+from bigmodel_lib.counting import approximate_training_flops, training_flops
+from bigmodel_lib.models.transformer import PRESETS
+from bigmodel_lib.scaling import HOFFMANN, HOFFMANN_FLOPS, HOFFMANN_PRINTED, HOFFMANN_SIZES, LAWS
+
 gpt3 = PRESETS["GPT-3 175B"]
 rule = approximate_training_flops(sizes["GPT-3"], 300e9)
 exact = training_flops(gpt3).total * 300e9
@@ -567,6 +563,15 @@ ScalingLab(view="laws", law="Besiroglu 2024", named="GPT-3")
 # Does it take a large model? The parts that draw, in ours:
 
 # %%
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+
+from bigmodel_lib.metrics import GeneratorJudge, frechet_distance
+from bigmodel_lib.models.gan import ConvDiscriminator, ConvGenerator
+from bigmodel_lib.models.vae import VAE
+from bigmodel_lib.training import GANRun, GANSettings
+from bigmodel_lib.training.vae import VAERun, VAESettings
+
 torch.manual_seed(0)
 generator, discriminator, vae = ConvGenerator(Z=100, C=8), ConvDiscriminator(C=8), VAE(Z=8, C=8)
 for name, net in {"GAN's generator": generator, "VAE's decoder": vae.decoder}.items():
@@ -717,6 +722,12 @@ def rows_of(classes, n: int, seed: int) -> torch.Tensor:  # n images a class, in
 
 
 # %%
+import math
+
+from matplotlib.ticker import NullFormatter
+
+from bigmodel_lib.training.classifier import ClassifierSettings
+
 patches, unseen_patches = patches_of(scattered), patches_of(unseen)
 
 

@@ -26,42 +26,21 @@
 # The chapters follow a Chinese overview article, *大模型：科技创新的前沿探索*. Where it is wrong, an **Erratum** box says so and a cell shows it. A line that begins with ✓ is a statement which that cell has just checked. $B$, $T$ and $D$ stand for a batch of sequences, their length and the width of a vector throughout.
 
 # %%
-import copy
 import math
-import time
-from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import torch
-from IPython.display import Audio, display
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
-from torch.distributions import Normal, kl_divergence
-from torch.testing import assert_close
 
-from bigmodel_lib import counting, plots
+from bigmodel_lib import plots
 from bigmodel_lib.claims import claim
 from bigmodel_lib.data.digits import load_digits
-from bigmodel_lib.data.recall import recall_sequences
-from bigmodel_lib.device import by_device, pick_device, seed_everything
-from bigmodel_lib.models import conv1d, rnn
-from bigmodel_lib.models.cnn import DigitCNN
-from bigmodel_lib.models.gan import MLPDiscriminator, MLPGenerator
-from bigmodel_lib.models.sequence import ARCHITECTURES, gradient_reach, make_classifier
-from bigmodel_lib.models.transformer import GPT, PRESETS, Block, GPTConfig
-from bigmodel_lib.models.vae import VAE, elbo, kl_to_standard_normal, least_reconstruction
-from bigmodel_lib.training import GANRun, GANSettings
-from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings, StreamRun
-from bigmodel_lib.training.vae import VAERun, VAESettings
-from bigmodel_lib.widgets import ModelBuilder, VAELab
+from bigmodel_lib.device import pick_device, seed_everything
 
 device = pick_device()
 seed_everything(0)
 torch.set_num_threads(1)  # networks this small gain nothing from a second thread
 train, test = load_digits("digits", "train"), load_digits("digits", "test")
-
 
 # %% [markdown]
 # ## 2.1 Definition · 大模型的定义
@@ -87,6 +66,12 @@ train, test = load_digits("digits", "train"), load_digits("digits", "test")
 # **Predict.** Double $D$: what happens to $N$ in a large model? Double $L$?
 
 # %%
+from dataclasses import replace
+
+from bigmodel_lib import counting
+from bigmodel_lib.models.transformer import GPT, PRESETS, GPTConfig
+
+
 def by_formula(c: GPTConfig) -> int:
     layer = (4 * c.D**2 + 4 * c.D) + (8 * c.D**2 + 5 * c.D) + 4 * c.D
     return c.V * c.D + c.T * c.D + c.L * layer + 2 * c.D
@@ -252,6 +237,8 @@ claim("FLOPs of all matrix products over 6N: GPT-3 175B", largest["over 6N"], 1.
 # 4. Choose GPT-3 13B and serve 1, then 64 sequences at once. Which part grows?
 
 # %%
+from bigmodel_lib.widgets import ModelBuilder
+
 ModelBuilder()
 
 # %% [markdown]
@@ -346,6 +333,10 @@ plots.show(figure, alt="A handwritten digit, and the sixteen square pieces that 
 # We test it on a sound that we know: a chord of A, C♯ and E, above it a *chirp* that climbs from 1,000 to 3,000 Hz.
 
 # %%
+from IPython.display import Audio, display
+
+from bigmodel_lib.models.transformer import Block
+
 rate, seconds, M, hop = 8000, 1.0, 1024, 128
 t = torch.arange(int(rate * seconds), dtype=torch.float64) / rate
 chord = [440.0, 440 * 2 ** (4 / 12), 440 * 2 ** (7 / 12)]  # 4 and 7 semitones above A
@@ -419,6 +410,9 @@ plots.table(rows)
 # **Predict.** Which pictures will still look like the digit: those of the first layer, or of the last?
 
 # %%
+from bigmodel_lib.models.cnn import DigitCNN
+from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings
+
 torch.manual_seed(0)
 digit_run = ClassifierRun(DigitCNN().to(device), train, settings=ClassifierSettings(lr=3e-3))
 for record in digit_run.take(100):
@@ -516,6 +510,10 @@ claim("untrained: entropy of the next byte over log 256", entropy / math.log(256
 # The first two in a loop that anyone can read, against the library's and PyTorch's own:
 
 # %%
+from torch.testing import assert_close
+
+from bigmodel_lib.models import conv1d, rnn
+
 torch.manual_seed(0)
 x = torch.randn(2, 11, 5)  # (B, T, I): two sequences, 11 steps, 5 numbers each
 ours, theirs = conv1d.Conv1d(5, 7, k=3), nn.Conv1d(5, 7, 3, padding=1)
@@ -588,6 +586,12 @@ class Rows(nn.Module):
 
 
 # %%
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from bigmodel_lib.models.sequence import ARCHITECTURES, make_classifier
+
+
 def make_reader(name: str, seed: int) -> nn.Sequential:
     torch.manual_seed(seed)
     net = make_classifier(name, I=28, C=10, N=8200, readout=POOLING.get(name, "last"))
@@ -680,11 +684,14 @@ claim("nearest neighbours", baselines["3 nearest neighbours"], low=0.96)
 claim("CNN of section 2.2: parameters over those of a reader", count(cnn) / 8200, 7, 8)
 claim("CNN of section 2.2 less the best", accuracy.item() - best, low=0)
 
-
 # %% [markdown]
 # ### Speed · 速度
 #
 # Recurrence must go step by step; the others treat all steps at once. **Predict:** who is fastest at 32 steps, and at 256? The figures depend on the machine, so they are not saved.
+
+# %%
+import time
+
 
 # %% tags=["machine"]
 def milliseconds(name: str, T: int) -> float:
@@ -713,6 +720,8 @@ plots.table(
 # **Predict** how it falls with distance in each of the five.
 
 # %%
+from bigmodel_lib.models.sequence import gradient_reach
+
 rows_of = Rows()(test.images[:16])
 
 
@@ -801,11 +810,14 @@ RECIPES = {  # steps, sequences a step, learning rate
     "Transformer": (80, 48, 0.01),
 }
 
-
 # %% [markdown]
 # An LSTM that starts with open forget gates learns to remember much sooner (Gers et al. 2000; Jozefowicz et al. 2015), so ours does. The RNN and the CNN see more sequences than the others: if they fail, it is not for want of examples. The sixth answer comes from the CNN with its features pooled over all positions.
 
 # %%
+from bigmodel_lib.data.recall import recall_sequences
+from bigmodel_lib.training.classifier import StreamRun
+
+
 def draw(count: int):
     distances = torch.randint(T_RECALL, (count,))
     x, symbol = recall_sequences(distances, T_RECALL, V_RECALL)
@@ -933,6 +945,14 @@ claim("CNN, pooled: mean accuracy from distance 7 on", by_name["CNN, pooled"][7:
 # **Predict:** how will their images differ?
 
 # %%
+import copy
+
+from bigmodel_lib.device import by_device
+from bigmodel_lib.models.gan import MLPDiscriminator, MLPGenerator
+from bigmodel_lib.models.vae import VAE
+from bigmodel_lib.training import GANRun, GANSettings
+from bigmodel_lib.training.vae import VAERun
+
 Z = 16
 torch.manual_seed(0)
 body = nn.Sequential(MLPGenerator(Z).layers[:-1], nn.Unflatten(1, (1, 28, 28)))  # without tanh
@@ -1021,6 +1041,11 @@ for name in ARCHITECTURES:
 # Is it the average of $\log q(z) - \log p(z)$ over many draws, as KL is defined?
 
 # %%
+from torch.distributions import Normal, kl_divergence
+
+from bigmodel_lib.models.vae import elbo, kl_to_standard_normal, least_reconstruction
+from bigmodel_lib.training.vae import VAESettings
+
 torch.manual_seed(0)
 mu, log_variance = torch.tensor([[0.5, -1.0]]), torch.tensor([[-1.0, 0.5]])
 closed = kl_to_standard_normal(mu, log_variance)[0]
@@ -1131,11 +1156,13 @@ alt = (
 )
 plots.show(figure, alt=alt)
 
-
 # %% [markdown]
 # How good is this plane? Let a held-out image be named by a vote of the ten training images whose codes are nearest. The rival for two numbers is *principal component analysis* (PCA): the two directions in which the images vary most, the **linear** code with the least squared error.
 
 # %%
+from sklearn.decomposition import PCA
+
+
 def named_right(code_train: torch.Tensor, code_test: torch.Tensor) -> float:
     vote = KNeighborsClassifier(10).fit(code_train, train.labels)
     return vote.score(code_test, test.labels)
@@ -1189,6 +1216,8 @@ claim("reconstruction lost between β = 0.1 and 100, nats an image", worse, low=
 # *Pause* before you go on.
 
 # %%
+from bigmodel_lib.widgets import VAELab
+
 lab = VAELab(x=-1.5, y=-1.5)
 lab.run(steps=60)  # a first stretch, so that there is something to see
 lab

@@ -29,58 +29,18 @@
 # Chapter 4 derives the formulas of losses and optimisers. Until then: the *cross-entropy* of a classifier is the mean of $-\log p$, where $p$ is the probability that it gave to the right class (chapter 1: log-loss). *Adam* and *AdamW* are gradient descent with a step size for each weight.
 
 # %%
-import itertools
 import math
-import pickle
-import tempfile
 import time
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import optuna
-import requests
 import torch
-import torch.nn.functional as F
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import ConfusionMatrixDisplay, ndcg_score
-from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, train_test_split
-from sklearn.neighbors import KernelDensity, KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-from tqdm.auto import tqdm
 
 from bigmodel_lib import plots
-from bigmodel_lib.autodiff import Array, Formula, Value, ordered
 from bigmodel_lib.claims import claim
-from bigmodel_lib.data import DATASETS, is_cached
-from bigmodel_lib.data.digits import enlarge, load_digits
-from bigmodel_lib.data.plane import Ring
-from bigmodel_lib.data.ratings import load_ratings, make_ratings, split_ratings
-from bigmodel_lib.data.tables import (
-    condition_number,
-    load_table,
-    preprocess,
-    random_labels,
-    second_moments,
-    split_rows,
-)
-from bigmodel_lib.deployment import export_onnx, load_classifier, quantize_int8
-from bigmodel_lib.device import by_device, pick_device, seed_everything
-from bigmodel_lib.metrics import digit_classifier, fit_temperature, reliability, wasserstein
-from bigmodel_lib.models.cnn import DigitCNN
-from bigmodel_lib.models.principles import PRINCIPLES
-from bigmodel_lib.models.recommender import MatrixFactorisation, TwoTowers
-from bigmodel_lib.serve import started
-from bigmodel_lib.training.classifier import ClassifierRun
-from bigmodel_lib.training.density import DensityRun, DensitySettings
-from bigmodel_lib.training.recommender import RatingRun, RecommenderSettings, RetrievalRun
-from bigmodel_lib.training.table import TableRun, TableSettings, table_network
-from bigmodel_lib.widgets import BackpropStepper, PipelineLab
+from bigmodel_lib.device import pick_device, seed_everything
 
 device = pick_device()
 seed_everything(0)
@@ -99,6 +59,10 @@ torch.set_num_threads(1)  # small networks: a second thread costs more than it b
 # The network is the convolutional one of section 2.2: two convolutions, then 32 numbers, from which the ten scores are computed. Beside it stands a twin with the same first weights that was never trained.
 
 # %%
+from bigmodel_lib.data.digits import load_digits
+from bigmodel_lib.metrics import digit_classifier
+from bigmodel_lib.models.cnn import DigitCNN
+
 train, test = load_digits("digits", "train"), load_digits("digits", "test")
 trained = digit_classifier()  # 400 steps of AdamW from seed 0; kept after the first time
 torch.manual_seed(0)
@@ -186,6 +150,11 @@ claim("last layer: accuracy of the trained over the untrained network", gap, low
 # The data: five equal humps on a circle. Their density is known, so what a model learned can be measured. 2,000 points are all that any model sees; 2,000 others are held out.
 
 # %%
+from bigmodel_lib.data.plane import Ring
+from bigmodel_lib.device import by_device
+from bigmodel_lib.models.principles import PRINCIPLES
+from bigmodel_lib.training.density import DensityRun, DensitySettings
+
 ring = Ring(K=5, radius=1.5, std=0.2)
 generator = torch.Generator().manual_seed(0)
 points, held_out = ring.sample(2000, generator), ring.sample(2000, generator)
@@ -239,6 +208,12 @@ for name in PRINCIPLES:
 # And two rivals without any network. A *kernel density* puts a small hump on each training point (its width chosen by cross-validation); a *Gaussian mixture* is told that there are five humps. **Predict** the order of the six.
 
 # %%
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KernelDensity
+
+from bigmodel_lib.metrics import wasserstein
+
 widths = {"bandwidth": np.geomspace(0.02, 0.5, 8)}
 kernel = GridSearchCV(KernelDensity(), widths, cv=3).fit(points.numpy()).best_estimator_
 mixture = GaussianMixture(5, random_state=0).fit(points.numpy())
@@ -375,6 +350,14 @@ claim("DDIM twice from the same noise: largest difference", same, high=1e-5)
 # The data: 569 samples of breast tissue, 30 measures of the cell nuclei in each, such as mean area or smoothness; is the tumour benign (Wolberg et al. 1995)? We hold 20 % of the rows for *validation* (choosing settings) and 20 % for the *test* (one honest look at the end). The measures have units of their own:
 
 # %%
+from bigmodel_lib.data.tables import (
+    condition_number,
+    load_table,
+    preprocess,
+    second_moments,
+    split_rows,
+)
+
 cancer = load_table("breast cancer")
 rows = split_rows(cancer.y, validation=0.2, test=0.2)
 x_train, y_train = cancer.x[rows["train"]], cancer.y[rows["train"]]
@@ -459,7 +442,6 @@ claim("steps to a loss of 0.2, standardised", first["standardised"], 1, 30)
 claim("the same, normalised over standardised", first["normalised"] / first["standardised"], 4)
 claim("loss of the raw table after all 3,000 steps", losses["raw"][-1], low=0.2)
 
-
 # %% [markdown]
 # ### The leak · 数据泄漏
 #
@@ -469,6 +451,11 @@ claim("loss of the raw table after all 3,000 steps", losses["raw"][-1], low=0.2)
 # **Predict.** We keep the 20 features that tell the classes apart best, then cross-validate (train on four fifths, test on the last fifth, in turn). What does it report, if the 20 were picked on all rows? On the four fifths only?
 
 # %%
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from bigmodel_lib.data.tables import random_labels
+
+
 def cross_validated(table, leak: bool) -> float:
     right = []
     for train, test in StratifiedKFold(5).split(table.x, table.y):
@@ -568,6 +555,8 @@ claim("(wx + b)²: largest difference of the three gradients to PyTorch's", erro
 # Along every path: and the number of paths doubles each time.
 
 # %%
+from bigmodel_lib.autodiff import Formula, Value, ordered
+
 x = u = Number(1.0)
 for _ in range(16):
     u = u + u
@@ -620,6 +609,8 @@ for name in at:
 # 3. *formula* "a dead rectifier". Which inputs get no gradient, and which slider brings them back to life?
 
 # %%
+from bigmodel_lib.widgets import BackpropStepper
+
 BackpropStepper(example="a neuron and its loss", at=10)
 
 # %% [markdown]
@@ -643,6 +634,10 @@ BackpropStepper(example="a neuron and its loss", at=10)
 # A bias that is added to every row gets the sum over the rows: what was *broadcast* forward is summed backward.
 
 # %%
+import torch.nn.functional as F
+
+from bigmodel_lib.autodiff import Array
+
 X, W, bias = (np.random.default_rng(0).normal(size=shape) for shape in ((7, 3), (3, 5), 5))
 by_loop = np.zeros((3, 5))
 G = 1 - np.tanh(X @ W + bias) ** 2  # dL/dY for L = Σ tanh(XW + bias)
@@ -746,6 +741,8 @@ plots.table({name: {"ms": ms, "forward passes": ms / forward} for name, ms in ro
 # 3. *wine*, 256 hidden units, *Adam* at a rate of 0.01, 45 % of the rows each for validation and test, so 10 % to learn from: which curves turn upwards, and when?
 
 # %%
+from bigmodel_lib.widgets import PipelineLab
+
 lab = PipelineLab(data="breast cancer", scaling="standardised", lr=0.1)
 lab.run()  # to the step that its slider says
 lab
@@ -768,6 +765,15 @@ lab
 # **How much is one split worth?** The accuracy on 114 validation rows depends on which rows they are. *Cross-validation* uses each row for validation once: five folds, the mean of five accuracies. Ten times each, with other splits:
 
 # %%
+import optuna
+from sklearn.metrics import ConfusionMatrixDisplay
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm.auto import tqdm
+
+from bigmodel_lib.training.table import TableRun, TableSettings, table_network
+
 model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 single, folds = [], []
 for seed in range(10):
@@ -873,6 +879,8 @@ claim("errors off the diagonal, as a share of the test digits", errors / len(y_t
 # **Predict.** A wide network trained on 180 digits until it makes no error on them: too sure, or too modest, on new ones?
 
 # %%
+from bigmodel_lib.metrics import fit_temperature, reliability
+
 few = tensors("digits", validation=0.3, test=0.6)
 overfitted = train_network(few, width=256, lr=1e-2, weight_decay=0.0, steps=400)
 with torch.no_grad():
@@ -966,6 +974,11 @@ claim("the same, best of 1,000", promised[-1] - kept[-1], low=0.04)
 # **ONNX** is a format for exactly that: a list of operations and the weights. `torch.export` records what one forward pass does, for any batch size; the record is translated. *ONNX Runtime* executes it, without PyTorch and without our Python code.
 
 # %%
+import tempfile
+from pathlib import Path
+
+from bigmodel_lib.deployment import export_onnx, load_classifier, quantize_int8
+
 temporary = tempfile.TemporaryDirectory()  # gone when the kernel ends
 folder = Path(temporary.name)
 network, test = digit_classifier(), load_digits("digits", "test")
@@ -1035,6 +1048,10 @@ except RuntimeError as error:
 # `started` runs the command in a process of its own, on a free port, and ends it at the end of the block, whatever happens in between.
 
 # %%
+import requests
+
+from bigmodel_lib.serve import started
+
 body = {"inputs": test.images[:5].tolist()}
 
 
@@ -1107,6 +1124,14 @@ def mlp(w: int) -> nn.Module:
 
 
 # %%
+import pickle
+
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from torch.utils.flop_counter import FlopCounterMode
+
+from bigmodel_lib.training.classifier import ClassifierRun
+
 STEPS, BATCH = 200, 64
 
 
@@ -1245,6 +1270,8 @@ claim("work to learn, w = 256 over w = 32", to_learn[256] / to_learn[32], 7.5, 8
 # The price below is from each width to the next. Where the accuracy does not rise at all, no price buys a point ("–").
 
 # %%
+import itertools
+
 prices = {}
 for narrow, wide in itertools.pairwise(WIDTHS):
     more = rows[f"w = {wide}"]["accuracy, %"] - rows[f"w = {narrow}"]["accuracy, %"]
@@ -1291,7 +1318,6 @@ plots.table(
 faster = (clock["w = 4"] / clock["w = 256"]) * (rows["w = 256"][COST] / rows["w = 4"][COST])
 claim("FLOPs a second, w = 256 over w = 4", faster, low=1)
 
-
 # %% [markdown]
 # So both words are true, each of something else. *Efficient*: a wide network does more FLOPs in a second than a narrow one, and a prediction does not grow dearer with the data. *Hungry*: training costs ten thousands of predictions, and the last points of accuracy cost far more than all the others. A sound statement names both sides of the fraction.
 #
@@ -1310,6 +1336,9 @@ claim("FLOPs a second, w = 256 over w = 4", faster, low=1)
 # The reference is a linear model: there $g$ is a row of weights, the same for each image of a class, and its loss has one valley only. **Predict:** for which model do two starts agree on the most important pixel?
 
 # %%
+from bigmodel_lib.data.digits import enlarge
+
+
 def saliency(net: nn.Module) -> torch.Tensor:
     """Slope of the true class's score, less the mean score, by each pixel: (N, 64)."""
     nudge = torch.zeros(len(held_out), 8, 8, requires_grad=True)  # before enlarging to 28 · 28
@@ -1391,6 +1420,8 @@ claim("same most important pixel, linear over w = 32", pixel["linear"] / pixel["
 # Three things are as in life. People choose what they rate, by fame and by what they can know beforehand. 16 *features* of each user and item are known (think of age and genre); they explain 70 % of the variance of tastes and quality, and the rest stays hidden. And time passes: we learn from earlier ratings and test on later ones, and on *cold* items, all of whose ratings were set aside.
 
 # %%
+from bigmodel_lib.data.ratings import make_ratings, split_ratings
+
 ratings = make_ratings(users=600, items=400, count=30_000, noise=0.5)
 split, truth = split_ratings(ratings, later=0.2, cold=0.1), ratings.truth
 train = split.train
@@ -1451,7 +1482,6 @@ tables = {
     "mean of the item": mean_by(train.items, ratings.I).expand(shape),
 }
 
-
 # %% [markdown]
 # ### Matrix factorisation · 矩阵分解
 #
@@ -1465,6 +1495,10 @@ tables = {
 # To be honest about it: $\lambda$, learning rate and batch below were chosen with the later ratings in view, for all models alike. That is the overuse of 3.2, so read these errors as slightly flattering, and only large gaps between models as findings.
 
 # %%
+from bigmodel_lib.models.recommender import MatrixFactorisation
+from bigmodel_lib.training.recommender import RatingRun, RecommenderSettings
+
+
 def learn(model, data, kind=RatingRun, steps: int = 300, lr: float = 0.02, **options):
     settings = RecommenderSettings(lr=lr, **options.pop("settings", {}))
     run = kind(model.to(device), data, settings=settings, **options)
@@ -1511,6 +1545,8 @@ torch.testing.assert_close(by_hand.detach(), tables["matrix factorisation"][:3, 
 # Each tower gives a number $b$ and a vector, $p$ or $q$. One tower reads the user, the other the item; they meet only in the dot product, so a service can store all items' vectors. What features can't say may be *added* from a table that begins at zero and is kept small by $\lambda$. Users have such a table here; for items we try both.
 
 # %%
+from bigmodel_lib.models.recommender import TwoTowers
+
 features = ratings.user_features, ratings.item_features
 for name, own in {"two towers": False, "two towers + item table": True}.items():
     seed_everything(0)
@@ -1589,6 +1625,9 @@ def best_ten(table: torch.Tensor) -> torch.Tensor:
 
 
 # %%
+from sklearn.metrics import ndcg_score
+
+
 def list_quality(table: torch.Tensor) -> dict:
     low = table.min() - 1  # pairs that are not open: no gain, and behind all others
     gains, scores = truth.liking * open_pairs, torch.where(open_pairs, table, low)
@@ -1634,6 +1673,8 @@ claim("cold: NDCG@5 of towers less that of factorisation", gain, low=0.25)
 # **Predict.** Without the correction, will the list beat plain popularity?
 
 # %%
+from bigmodel_lib.training.recommender import RetrievalRun
+
 choices = {}
 for name, correct in {"towers, no correction": False, "towers, corrected": True}.items():
     seed_everything(0)
@@ -1676,6 +1717,10 @@ claim("recall of the true mean stars over the optimum's", stars, 0.4, 0.75)
 # ### Real ratings · 真实评分
 #
 # MovieLens 100K (Harper & Konstan 2015) holds 100,000 ratings of 1,682 films by 943 people. It may not be passed on, so it is not part of this collection: `python -m bigmodel_lib --fetch movielens-100k` gets it (5 MB). If it is there, the same models run on it, unchanged. There is no known optimum, and features are few: age, sex, occupation, genres.
+
+# %%
+from bigmodel_lib.data import DATASETS, is_cached
+from bigmodel_lib.data.ratings import load_ratings
 
 # %% tags=["machine"]
 if all(is_cached(file) for file in DATASETS["movielens-100k"]):

@@ -33,90 +33,11 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
-from IPython.display import Audio, display
-from matplotlib.font_manager import FontProperties
-from scipy import signal
-from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from tokenizers import Tokenizer, pre_tokenizers, trainers
-from tokenizers import models as tokenizer_models
-from torch import nn
 
-from bigmodel_lib import audio, plots
-from bigmodel_lib.cached import recipes as cached_recipes
-from bigmodel_lib.cached import vision
-from bigmodel_lib.cached.language import LanguageGPT, NumberTranslator
-from bigmodel_lib.cached.memory import peak_mib
-from bigmodel_lib.cached.speech import RATIOS, DigitRecogniser, DigitSpeaker, error_at, spoken
+from bigmodel_lib import plots
 from bigmodel_lib.claims import claim
-from bigmodel_lib.data import numbers
-from bigmodel_lib.data.catalogue import DATASETS
-from bigmodel_lib.data.digits import load_digits, shrink
-from bigmodel_lib.data.download import DownloadError, is_cached
-from bigmodel_lib.data.scenes import FRAMES, held_out_scenes, make_scene, stacked
-from bigmodel_lib.data.sentiment import Clause, Review, reviews
-from bigmodel_lib.data.spoken_digits import load_spoken_digits
-from bigmodel_lib.data.sst2 import load_sst2
-from bigmodel_lib.data.text import (
-    bits_per_character,
-    compressed_bits,
-    docstrings,
-    language_reference,
-    split_paragraphs,
-)
-from bigmodel_lib.data.voice import RATE, Line, Speaker, resonator, speak
-from bigmodel_lib.data.words import Words
-from bigmodel_lib.detection import average_precision, by_components, matches
 from bigmodel_lib.device import seed_everything
-from bigmodel_lib.metrics import GeneratorJudge, frechet_distance
-from bigmodel_lib.models import bpe, ctc
-from bigmodel_lib.models.boxes import iou, non_maximum_suppression
-from bigmodel_lib.models.ctc import collapse, ctc_loss
-from bigmodel_lib.models.detector import candidates, decode, detect
-from bigmodel_lib.models.ngram import KneserNey
-from bigmodel_lib.models.rnn import GRU
-from bigmodel_lib.models.sampling import (
-    GREEDY,
-    Sampler,
-    beam_search,
-    cached_next_logits,
-    generate,
-    next_logits,
-)
-from bigmodel_lib.models.sequence import SequenceClassifier
-from bigmodel_lib.models.templates import Templates
-from bigmodel_lib.plots.fonts import font_for
-from bigmodel_lib.training.classifier import ClassifierSettings, StreamRun
-from bigmodel_lib.training.muon import newton_schulz
-from bigmodel_lib.training.speech import (
-    BANDS,
-    HOP,
-    LABELS,
-    M,
-    batch,
-    noisy,
-    recognise,
-    word_error_rate,
-    word_mels,
-)
-from bigmodel_lib.training.synthesis import say_mel, to_sound
-from bigmodel_lib.training.text import token_nats
-from bigmodel_lib.training.translation import (
-    TranslationMemory,
-    draw_numbers,
-    exact_match,
-    text_translator,
-)
-from bigmodel_lib.widgets import (
-    DenoisingLab,
-    DetectorLab,
-    SamplerLab,
-    SpectrogramLab,
-    TranslatorLab,
-)
 
 seed_everything(0)
 torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
@@ -133,6 +54,32 @@ board = {}  # each model's figure beside its baseline's, for the last table
 
 # %% [markdown]
 # Whole words are too many, and tomorrow brings a new one. Letters are few, but a text of them is long. **Byte-pair encoding** lies between: start with the 256 bytes; find the pair of neighbours that occurs most often; make it one **token**; repeat until the vocabulary holds $V$ tokens (Sennrich et al. 2016). The text is CPython's language reference, every paragraph once, its last tenth held out.
+
+# %%
+from tokenizers import Tokenizer, pre_tokenizers, trainers
+from tokenizers import models as tokenizer_models
+
+from bigmodel_lib.cached.language import LanguageGPT
+from bigmodel_lib.data.text import (
+    bits_per_character,
+    compressed_bits,
+    docstrings,
+    language_reference,
+    split_paragraphs,
+)
+from bigmodel_lib.models import bpe
+from bigmodel_lib.models.ngram import KneserNey
+from bigmodel_lib.models.sampling import (
+    GREEDY,
+    Sampler,
+    beam_search,
+    cached_next_logits,
+    generate,
+    next_logits,
+)
+from bigmodel_lib.training.muon import newton_schulz
+from bigmodel_lib.training.text import token_nats
+from bigmodel_lib.widgets import SamplerLab
 
 # %%
 text = language_reference()
@@ -389,6 +336,19 @@ SamplerLab(gpt, encoding, temperature=0.8, p=0.9)
 # An **encoder** reads the whole source; a **decoder** writes the target token by token, and at each step looks back into the source by **cross-attention** (Vaswani et al. 2017). One network does both directions: the first token says which.
 
 # %%
+from matplotlib.font_manager import FontProperties
+
+from bigmodel_lib.cached.language import NumberTranslator
+from bigmodel_lib.data import numbers
+from bigmodel_lib.plots.fonts import font_for
+from bigmodel_lib.training.translation import (
+    TranslationMemory,
+    draw_numbers,
+    exact_match,
+    text_translator,
+)
+from bigmodel_lib.widgets import TranslatorLab
+
 translator, facts = NumberTranslator().load()
 print(f"{facts.parameters:,} parameters; training: {facts.seconds:.0f} s, {facts.peak_mib:.0f} MiB")
 seed_everything(0)
@@ -508,6 +468,16 @@ TranslatorLab(translator, text="1203040")
 # Is a review positive? The usual cheap answer is a **bag of words**: count each word, weigh the counts (logistic regression). It cannot know which word *not* belongs to. These reviews are composed, so that this decides: negation turns a word and halves it, *very* adds to it, and of two clauses the one behind *but* counts. Negation, intensity and adjective that stand together in the test stand together in no training review, though each word does.
 
 # %%
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.pipeline import make_pipeline
+from torch import nn
+
+from bigmodel_lib.data.sentiment import Clause, Review, reviews
+from bigmodel_lib.data.words import Words
+from bigmodel_lib.models.rnn import GRU
+from bigmodel_lib.models.sequence import SequenceClassifier
+from bigmodel_lib.training.classifier import ClassifierSettings, StreamRun
+
 train_reviews, test_reviews = reviews(4000, held_out=False), reviews(1000, held_out=True)
 train_texts, test_texts = ([r.text for r in part] for part in (train_reviews, test_reviews))
 train_labels, test_labels = (
@@ -602,6 +572,10 @@ claim("p(positive) at the end", lean[-1], low=0.8)
 # SST-2 holds sentences of film critics (Socher et al. 2013). It is a download of 7 MB, so this cell only uses it where it is: `python -m bigmodel_lib --fetch sst-2` gets it.
 
 # %%
+from bigmodel_lib.data.catalogue import DATASETS
+from bigmodel_lib.data.download import is_cached
+from bigmodel_lib.data.sst2 import load_sst2
+
 (archive,) = DATASETS["sst-2"]
 if is_cached(archive):
     (texts, labels), (others, truth) = load_sst2("train"), load_sst2("test")
@@ -627,6 +601,9 @@ else:
 # The models were trained once, on one thread, from seeds; their files lie in the package, and `make models` makes them anew. `load` gives a model and its facts. *Peak memory* is the most that the process which trained it held, Python and PyTorch included:
 
 # %%
+from bigmodel_lib.cached import vision
+from bigmodel_lib.data.digits import load_digits
+
 train, test = load_digits("digits", "train"), load_digits("digits", "test")
 kinds = (
     *(vision.RecogniserCNN, vision.RecogniserViT, vision.DigitDetector),
@@ -655,7 +632,6 @@ records = [record["loss"] for _, record in zip(range(steps), recipe.steps(run), 
 progress = records[-1] / records[0]
 claim("loss after 20 steps of training anew, over that of the first", progress, high=0.8)
 
-
 # %% [markdown]
 # ### Recognition · 图像识别
 #
@@ -665,6 +641,11 @@ claim("loss after 20 steps of training anew, over that of the first", progress, 
 # **Predict.** Two methods without hidden layers: *k-nearest neighbours* takes the majority of the 3 most similar training images; *logistic regression* weighs each pixel for each digit. How far behind will they be?
 
 # %%
+from sklearn.neighbors import KNeighborsClassifier
+
+from bigmodel_lib.data.digits import shrink
+
+
 def accuracy(answers: torch.Tensor) -> float:
     return float((answers == test.labels).double().mean())
 
@@ -753,6 +734,9 @@ plots.show(figure, alt=alt)
 # $\varepsilon_\theta$ is the network's answer, $z$ fresh noise, and $\sigma$ grows with $\eta$ (Song et al. 2021, eq. 12). $\eta = 1$ is **DDPM**, $\eta = 0$ **DDIM**, which draws nothing anew and can take large steps.
 
 # %%
+from bigmodel_lib.metrics import GeneratorJudge, frechet_distance
+from bigmodel_lib.widgets import DenoisingLab
+
 labels = torch.arange(10).repeat(30)
 judge = GeneratorJudge(train, test)
 drawn, seconds = {}, {}
@@ -895,6 +879,12 @@ DenoisingLab()
 # *In the picture:* test scenes with their true boxes.
 
 # %%
+from bigmodel_lib.data.scenes import FRAMES, held_out_scenes, make_scene, stacked
+from bigmodel_lib.detection import average_precision, by_components, matches
+from bigmodel_lib.models.boxes import iou, non_maximum_suppression
+from bigmodel_lib.models.detector import candidates, decode, detect
+from bigmodel_lib.widgets import DetectorLab
+
 scenes = held_out_scenes()
 
 
@@ -1083,6 +1073,8 @@ claim("average precision of six small digits minus that of six large ones", smal
 # Sound is air pressure, measured `rate` times a second. **Predict.** A tone of 5,000 Hz, measured 8,000 times a second: what does one hear?
 
 # %%
+from bigmodel_lib.data.voice import RATE
+
 t = torch.arange(RATE // 2) / RATE  # half a second
 high, low = (torch.cos(2 * math.pi * f * t) for f in (5000, 3000))
 claim(
@@ -1104,6 +1096,11 @@ claim(
 # with $x$ the samples, $i$ the frame, $k$ the frequency bin, $k \cdot \text{rate}/M$ Hz.
 
 # %%
+from scipy import signal
+
+from bigmodel_lib import audio
+from bigmodel_lib.training.speech import HOP, M
+
 chirp = torch.sin(2 * math.pi * (300 * t + 1200 * t**2)).double()
 i, j = 20, torch.arange(M)
 frame = chirp[i * HOP - M // 2 : i * HOP + M // 2] * audio.hann(M)
@@ -1127,6 +1124,8 @@ claim("largest difference after there and back", (back - chirp).abs().max(), hig
 # The ear tells 200 Hz from 250 Hz easily, 3,200 from 3,250 hardly. The *mel* scale says how high a tone sounds: $\operatorname{mel}(f) = 2595\,\log_{10}(1 + f/700)$ (the formula of the toolkit HTK). We sum the power in 40 triangular bands, equally wide in mel, and take the logarithm, as loudness goes by ratios, too.
 
 # %%
+from bigmodel_lib.training.speech import BANDS
+
 filters = audio.mel_filters(BANDS, M, RATE)
 bins = (filters > 0).sum(dim=1).tolist()
 print(f"frequency bins in the lowest band: {bins[0]}, in the highest: {bins[-1]}")
@@ -1148,6 +1147,12 @@ plots.show(
 # $$y_n = A x_n + B y_{n-1} + C y_{n-2},\quad C = -e^{-2\pi W/\text{rate}},\quad B = 2e^{-\pi W/\text{rate}}\cos\tfrac{2\pi F}{\text{rate}},\quad A = 1 - B - C$$
 
 # %%
+from IPython.display import Audio, display
+
+from bigmodel_lib.data.voice import Line, Speaker, resonator, speak
+from bigmodel_lib.training.speech import batch
+from bigmodel_lib.widgets import SpectrogramLab
+
 A, B, C = resonator(np.array(700.0), np.array(80.0))
 impulse = np.zeros(400)
 impulse[0], y = 1, np.zeros(402)
@@ -1213,6 +1218,13 @@ lab
 # $$\alpha_t(s) = p_t(s)\,\bigl(\alpha_{t-1}(s) + \alpha_{t-1}(s-1) + [\text{allowed}]\;\alpha_{t-1}(s-2)\bigr)$$
 
 # %%
+import torch.nn.functional as F
+
+from bigmodel_lib.cached.speech import DigitRecogniser, spoken
+from bigmodel_lib.models import ctc
+from bigmodel_lib.models.ctc import collapse, ctc_loss
+from bigmodel_lib.training.speech import LABELS
+
 torch.manual_seed(0)
 p = torch.randn(1, 5, 3).log_softmax(dim=2)  # 5 frames; blank and two labels
 total = 0.0
@@ -1273,6 +1285,10 @@ print(
 # **Predict.** At which noise do templates fail, and the network?
 
 # %%
+from bigmodel_lib.cached.speech import RATIOS, error_at
+from bigmodel_lib.models.templates import Templates
+from bigmodel_lib.training.speech import noisy, word_mels
+
 known = spoken(60, speakers=10, seed=0, longest=3)
 words = [digit for utterance in known for digit in utterance.line.digits]
 templates = Templates(word_mels(known), words)
@@ -1306,6 +1322,10 @@ board["digit_recogniser"] = "word error rate, 5 dB ↓", *rates[5], "templates"
 # Mel bands are no sound yet: the phases are gone. **Griffin-Lim** guesses some, goes to sound and back, keeps the new phases, restores the magnitudes, and so on; the error never grows.
 
 # %%
+from bigmodel_lib.cached.speech import DigitSpeaker
+from bigmodel_lib.training.speech import recognise, word_error_rate
+from bigmodel_lib.training.synthesis import say_mel, to_sound
+
 speaker, facts = DigitSpeaker().load()
 print(f"{facts.parameters:,} parameters; training: {facts.seconds:.0f} s, {facts.peak_mib:.0f} MiB")
 magnitude = audio.stft(torch.from_numpy(said["high"].sound), M, HOP).abs()
@@ -1382,6 +1402,10 @@ board["digit_speaker"] = "words understood ↑", *by, "mean words"
 #
 # The Free Spoken Digit Dataset has 2,500 recordings by five people (12 MB, CC BY-SA 4.0). Where it can be had, set `REAL = True`: templates by dynamic time warping on people's own first recordings, and our recogniser, which knows only our voice.
 
+# %%
+from bigmodel_lib.data.download import DownloadError
+from bigmodel_lib.data.spoken_digits import load_spoken_digits
+
 # %% tags=["machine"]
 REAL = False
 if REAL:
@@ -1425,6 +1449,9 @@ print(f"{time.process_time() - start:.1f} s of CPU time, the making of 32 uttera
 # Each model beside the cheap method that could have won (for the drawn digits: beside real ones, which nobody can beat by much), and what its training took. ↑ means that more is better, ↓ less. Which models were not worth their cost?
 
 # %%
+from bigmodel_lib.cached import recipes as cached_recipes
+from bigmodel_lib.cached.memory import peak_mib
+
 known = {name: recipe.load()[1] for name, recipe in cached_recipes().items() if name in board}
 rows = {}
 for name, (measure, ours, other, rival) in board.items():

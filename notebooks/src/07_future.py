@@ -23,140 +23,17 @@
 # **It takes** two hours and a half to read, about a minute to run on two cores, and under 1.2 GB of memory.
 
 # %%
-import copy
-import itertools
 import math
-import tempfile
-import time
-from datetime import date, timedelta
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
-from arch import arch_model
-from captum import attr
-from matplotlib.colors import ListedColormap
-from scipy import stats
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import log_loss, r2_score
-from sklearn.model_selection import (
-    GridSearchCV,
-    KFold,
-    RepeatedStratifiedKFold,
-    TimeSeriesSplit,
-    cross_val_predict,
-    cross_validate,
-)
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from bigmodel_lib import plots
-from bigmodel_lib.attribution import (
-    METHODS,
-    OnInk,
-    attribute,
-    cascade,
-    deletion_curve,
-    fits,
-    patch_numbers,
-    rank_correlation,
-    structural_similarity,
-    to_ink,
-)
-from bigmodel_lib.cached import vision
-from bigmodel_lib.cached.efficiency import DigitStudents, moved_digits, networks
-from bigmodel_lib.cached.induction import OneLayer, TwoLayers
-from bigmodel_lib.cached.language import LanguageGPT, NumberTranslator
-from bigmodel_lib.cached.space import DigitSpace, held_out, spoken_digits
-from bigmodel_lib.cached.speech import DigitRecogniser
-from bigmodel_lib.cached.vision import RecogniserCNN, RecogniserViT, shifted_digits
 from bigmodel_lib.claims import claim
-from bigmodel_lib.comparing import corrected_resampled_t
-from bigmodel_lib.compression import file_bytes, share_right
-from bigmodel_lib.data import numbers
-from bigmodel_lib.data.digit_words import DIGIT_WORDS, UNSEEN, digit_words, encode_words
-from bigmodel_lib.data.digits import load_digits, shrink
-from bigmodel_lib.data.markets import Garch, make_market, past_variances, read_prices
-from bigmodel_lib.data.repeats import repeated_sequences, spell
-from bigmodel_lib.data.students import WORLDS, make_students
-from bigmodel_lib.data.tables import load_table
-from bigmodel_lib.data.text import language_reference, split_paragraphs
-from bigmodel_lib.decisions import (
-    best_threshold,
-    confusion,
-    mean_cost,
-    net_benefit,
-    predictive_value,
-)
-from bigmodel_lib.device import autocast, by_device, pick_device, seed_everything
-from bigmodel_lib.forecasting import clark_west, diebold_mariano, qlike
-from bigmodel_lib.heads import copying, prefix_matching, previous_token
-from bigmodel_lib.memory import MemoryMeter
-from bigmodel_lib.metrics import reliability
-from bigmodel_lib.models import bpe
-from bigmodel_lib.models.attention import attention, fused_attention
-from bigmodel_lib.models.bpe import BytePairEncoding
-from bigmodel_lib.models.chance import Chance, outcomes
-from bigmodel_lib.models.contrastive import SharedSpace, info_nce, modality_gap
-from bigmodel_lib.models.lora import add_lora, merge_lora, trainable
-from bigmodel_lib.models.moe import MixtureOfExperts, active_parameters, balance_loss
-from bigmodel_lib.models.ngram import KneserNey
-from bigmodel_lib.models.quantised import (
-    DynamicInt8Linear,
-    dequantise,
-    quantise,
-    quantised,
-    stored_bytes,
-)
-from bigmodel_lib.models.rnn import GRU
-from bigmodel_lib.models.sampling import Sampler, cached_next_logits, generate, next_logits
-from bigmodel_lib.models.sequence import SequenceClassifier
-from bigmodel_lib.models.speculative import (
-    gpt_checker,
-    overlap,
-    speculative,
-    speedup,
-    tokens_a_step,
-)
-from bigmodel_lib.models.tracing import (
-    DeepTracer,
-    ItemResponse,
-    counts,
-    fit_items,
-    fit_mastery,
-    forecast_mastery,
-    share_so_far,
-)
-from bigmodel_lib.models.translator import pad_rows
-from bigmodel_lib.models.vit import patches
-from bigmodel_lib.patching import in_head, patch, record, record_attention
-from bigmodel_lib.probes import LinearProbe, by_type, control_labels
-from bigmodel_lib.rollout import on_pixels, rollout
-from bigmodel_lib.training.contrastive import (
-    ContrastiveRun,
-    ContrastiveSettings,
-    Things,
-    least_loss,
-    recall_at_1,
-    recall_through_labels,
-)
-from bigmodel_lib.training.distil import distillation_loss
-from bigmodel_lib.training.forecast import ForecastRun, ForecastSettings
-from bigmodel_lib.training.induction import letter_losses
-from bigmodel_lib.training.prune import make_permanent, prunable, prune_smallest
-from bigmodel_lib.training.schedule import cosine
-from bigmodel_lib.training.speech import batch, edit_distance, recognise
-from bigmodel_lib.training.table_estimator import TableNetwork
-from bigmodel_lib.training.text import token_nats
-from bigmodel_lib.training.tracing import TracingRun, TracingSettings, forecast_scores
-from bigmodel_lib.training.translation import draw_numbers
-from bigmodel_lib.widgets import DrawDigit, EfficiencyLab
+from bigmodel_lib.device import seed_everything
 
 seed_everything(0)
 torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
@@ -178,6 +55,22 @@ torch.set_num_threads(1)  # small networks: a second thread costs more than it b
 # Both ways, with $\tau$ learned: that is CLIP (Radford et al. 2021).
 
 # %%
+from bigmodel_lib.cached import vision
+from bigmodel_lib.cached.space import DigitSpace, held_out, spoken_digits
+from bigmodel_lib.cached.speech import DigitRecogniser
+from bigmodel_lib.data.digit_words import DIGIT_WORDS, UNSEEN, digit_words, encode_words
+from bigmodel_lib.data.digits import load_digits, shrink
+from bigmodel_lib.models.contrastive import SharedSpace, info_nce, modality_gap
+from bigmodel_lib.training.contrastive import (
+    ContrastiveRun,
+    ContrastiveSettings,
+    Things,
+    least_loss,
+    recall_at_1,
+    recall_through_labels,
+)
+from bigmodel_lib.training.speech import batch, edit_distance, recognise
+
 scores = torch.randn(5, 5)
 own = torch.arange(5)
 both = [nn.functional.cross_entropy(s, own) for s in (scores, scores.T)]
@@ -422,6 +315,25 @@ plots.show(figure, alt="Before: three separate clouds. After: clusters by digit,
 # > **Not for clinical use.** This is a teaching example on an old, clean, small table. Nothing here may inform the care of anyone.
 
 # %%
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from bigmodel_lib.comparing import corrected_resampled_t
+from bigmodel_lib.data.tables import load_table
+from bigmodel_lib.decisions import (
+    best_threshold,
+    confusion,
+    mean_cost,
+    net_benefit,
+    predictive_value,
+)
+from bigmodel_lib.metrics import reliability
+from bigmodel_lib.training.table_estimator import TableNetwork
+
 cancer = load_table("breast cancer")
 x, malignant = cancer.x, (cancer.y == cancer.class_names.index("malignant")).astype(int)
 print(f"{len(x)} patients, {x.shape[1]} measures, {malignant.sum()} malignant")
@@ -732,6 +644,26 @@ claim("alarms that are true where 6 of 1,000 are ill", values[0.006], high=0.5)
 # $$\sigma^2_t = \omega + \alpha\, r^2_{t-1} + \beta\, \sigma^2_{t-1}$$
 #
 # A wild day ($\alpha$) makes the next one wild, for long ($\beta$). $\omega$ sets the level.
+
+# %%
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+
+from arch import arch_model
+from scipy import stats
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold, TimeSeriesSplit, cross_val_predict
+from sklearn.neighbors import KNeighborsRegressor
+
+from bigmodel_lib.data.markets import Garch, make_market, past_variances, read_prices
+from bigmodel_lib.forecasting import clark_west, diebold_mariano, qlike
+from bigmodel_lib.models.rnn import GRU
+from bigmodel_lib.models.sequence import SequenceClassifier
+from bigmodel_lib.training.forecast import ForecastRun, ForecastSettings
+from bigmodel_lib.training.schedule import cosine
 
 # %%
 garch = Garch()
@@ -1095,6 +1027,18 @@ plots.show(figure, alt=alt)
 # - **chain**: the same, but each skill can be learned only after the one before.
 
 # %%
+from bigmodel_lib.data.students import WORLDS, make_students
+from bigmodel_lib.models.tracing import (
+    DeepTracer,
+    ItemResponse,
+    counts,
+    fit_items,
+    fit_mastery,
+    forecast_mastery,
+    share_so_far,
+)
+from bigmodel_lib.training.tracing import TracingRun, TracingSettings, forecast_scores
+
 worlds = {world: make_students(world, N=1400, T=40).split(1000) for world in WORLDS}
 tests = {world: test for world, (_, test) in worlds.items()}
 for world, test in tests.items():
@@ -1276,6 +1220,11 @@ claim("correlation of found and true ability", correlation, low=0.85)
 # An *attribution* gives each pixel a share in that score. Methods differ in what they take for a share.
 
 # %%
+from captum import attr
+
+from bigmodel_lib.attribution import METHODS, OnInk, attribute, patch_numbers, to_ink
+from bigmodel_lib.cached.vision import RecogniserCNN, RecogniserViT
+
 cnn, vit = RecogniserCNN().load()[0], RecogniserViT().load()[0]
 images = load_digits("digits", "test").images[:60]
 ink = to_ink(images)  # (B, 1, 28, 28), 0 to 1
@@ -1440,6 +1389,8 @@ plots.show(figure, alt=alt)
 # Two opponents: a **random** order, and the **ink** itself, darkest pixel first, which knows nothing of the network. **Predict.** Which methods beat the ink?
 
 # %%
+from bigmodel_lib.attribution import deletion_curve
+
 ranked = {
     **maps,
     "ink": ink[:, 0],
@@ -1518,6 +1469,8 @@ claim("the ink's lead over the best other method in insertion", filled["ink"] - 
 # One control of our own: ink × random numbers, a "map" without any network. **Predict.** Which methods will hardly notice?
 
 # %%
+from bigmodel_lib.attribution import cascade, fits, rank_correlation, structural_similarity
+
 B = 24
 small, asked = images[:B], classes[:B]
 noise = torch.randn(small[:, 0].shape, generator=torch.Generator().manual_seed(0))
@@ -1621,6 +1574,8 @@ claim("integrated gradients: CNN and ViT, above ink × noise", excess, -0.1, 0.1
 # 4. Clear the page. What does the network read?
 
 # %%
+from bigmodel_lib.widgets import DrawDigit
+
 DrawDigit()
 
 # %% [markdown]
@@ -1645,6 +1600,12 @@ DrawDigit()
 # with $\bar A_l$ the weights of layer $l$, mean over its heads, and $I$ for the residual path, which hands half of a state on as it was.
 
 # %%
+from matplotlib.colors import ListedColormap
+
+from bigmodel_lib.models.vit import patches
+from bigmodel_lib.patching import record_attention
+from bigmodel_lib.rollout import on_pixels, rollout
+
 vit, _facts = RecogniserViT().load()
 test = load_digits("digits", "test")
 images, labels = test.images[:100], test.labels[:100]
@@ -1738,6 +1699,15 @@ claim("change of its rollout", (rollout(others) - mixed).abs().max(), 0, 0)
 # Is it? Chapter 6's translator reads English number words. The property: which **power of ten** a word stands for. *Five* is $10^0$ in *twenty-five* and $10^5$ in *five hundred thousand*, so one must see what follows.
 
 # %%
+from bigmodel_lib.cached.language import LanguageGPT, NumberTranslator
+from bigmodel_lib.data import numbers
+from bigmodel_lib.data.text import language_reference, split_paragraphs
+from bigmodel_lib.models.bpe import BytePairEncoding
+from bigmodel_lib.models.translator import pad_rows
+from bigmodel_lib.patching import record
+from bigmodel_lib.probes import LinearProbe, by_type, control_labels
+from bigmodel_lib.training.translation import draw_numbers
+
 translator, _facts = NumberTranslator().load()
 torch.manual_seed(1)
 untrained = NumberTranslator().make(None).eval()
@@ -1866,6 +1836,12 @@ claim("selectivity untrained", bare["selectivity"], high=0.03)
 # with $E$ the embedded tokens and $W_U$ the map to scores. Its text: different letters in random order, then the same again. The distance $R$, from 8 to 16, is drawn anew each time, so no letter's neighbour and no fixed distance can be learned.
 
 # %%
+from bigmodel_lib.cached.induction import OneLayer, TwoLayers
+from bigmodel_lib.data.repeats import repeated_sequences, spell
+from bigmodel_lib.heads import copying, prefix_matching, previous_token
+from bigmodel_lib.patching import in_head, patch
+from bigmodel_lib.training.induction import letter_losses
+
 two_file, one_file = TwoLayers().load(), OneLayer().load()
 (two, facts), (one, one_facts) = two_file, one_file
 for each in (facts, one_facts):
@@ -2189,6 +2165,12 @@ claim("one layer, longer distances: right", max(ones), high=0.2)
 # The patients are networks that you know: CNN and Vision Transformer on digits (moved by up to three pixels, so that errors show), and the GPT of chapter 6.
 
 # %%
+import time
+
+from bigmodel_lib.cached.efficiency import moved_digits, networks
+from bigmodel_lib.compression import share_right
+from bigmodel_lib.device import pick_device
+
 device = pick_device()
 nets = {name: net.to(device) for name, net in networks().items()}
 cnn, vit = nets["16 labels"], RecogniserViT().load(device)[0]
@@ -2232,6 +2214,14 @@ def note(technique, on, *, time=None, memory=None, file=None, quality=""):
 # **Mixed precision** runs the large products in 16 bits. `bfloat16` has the range of `float32`, and 8 significant bits instead of 24. A CPU without instructions for it gets slower; a GPU has units made for it, which is why `autocast(device)` of our library is off on a CPU. Here we switch it on by hand, to see what it does to answers and memory.
 
 # %%
+from torch.utils.checkpoint import checkpoint
+
+from bigmodel_lib.device import autocast, by_device
+from bigmodel_lib.memory import MemoryMeter
+from bigmodel_lib.models.attention import attention, fused_attention
+from bigmodel_lib.models.quantised import stored_bytes
+from bigmodel_lib.models.sampling import Sampler, cached_next_logits, generate, next_logits
+
 half = by_device(cpu=torch.autocast("cpu", dtype=torch.bfloat16), gpu=autocast(device))
 
 
@@ -2373,6 +2363,15 @@ note("checkpointing", "GPT, training", time=taken["checkpointed"] / taken["plain
 # **Quantisation** stores each weight as a whole number $q$ with $w \approx s\,q$. Ours is symmetric, with one scale $s = \max|w| / 127$ for each output channel, so that one large weight spoils only its own row. Rounding errs by at most $s/2$.
 
 # %%
+import copy
+
+from bigmodel_lib.cached.vision import shifted_digits
+from bigmodel_lib.compression import file_bytes
+from bigmodel_lib.models import bpe
+from bigmodel_lib.models.quantised import DynamicInt8Linear, dequantise, quantise, quantised
+from bigmodel_lib.training.prune import make_permanent, prunable, prune_smallest
+from bigmodel_lib.training.text import token_nats
+
 w = cnn.body[7].weight.detach()
 q, s = quantise(w)
 error = ((dequantise(q, s) - w).abs() / s[:, None]).max()
@@ -2527,6 +2526,9 @@ note("distillation, 8 channels", "CNN", time=time_part, file=file_bytes(student)
 # **Train them anew?** `make models NAME=digit_students` trains all six at once, in less than a minute, and measures every way to compress them. The first steps, live:
 
 # %%
+from bigmodel_lib.cached.efficiency import DigitStudents
+from bigmodel_lib.training.distil import distillation_loss
+
 recipe = DigitStudents()
 torch.manual_seed(recipe.settings["seed"])
 run = recipe.run(recipe.make(None), None)
@@ -2609,6 +2611,8 @@ def adapt(net, lr: float, steps: int = 60):
 
 
 # %%
+from bigmodel_lib.models.lora import add_lora, merge_lora, trainable
+
 head, lora, full = (copy.deepcopy(vit) for _ in range(3))
 head.requires_grad_(False)
 add_lora(lora, r=1, where=lambda name: "mlp" not in name and name != "head")
@@ -2687,6 +2691,9 @@ def windows(ids, count):
 
 
 # %%
+from bigmodel_lib.models.moe import MixtureOfExperts, active_parameters, balance_loss
+
+
 def learn(middle, steps: int = 200) -> nn.Module:
     torch.manual_seed(1)
     net = NextLetter(middle).to(device)
@@ -2780,6 +2787,19 @@ def check_table(ids, n):  # behind each of the last n + 1 tokens
 
 
 # %%
+import itertools
+
+from bigmodel_lib.models.chance import Chance, outcomes
+from bigmodel_lib.models.ngram import KneserNey
+from bigmodel_lib.models.speculative import (
+    gpt_checker,
+    overlap,
+    speculative,
+    speedup,
+    tokens_a_step,
+)
+
+
 def first_two(chance) -> tuple[int, ...]:
     steps, tokens = speculative(check_table, lambda ids: q_table[ids[-1]], [0], 2, chance), []
     while len(tokens) < 2:
@@ -2884,6 +2904,8 @@ plots.table(rows)
 # 4. *images a pass* 1, then 360.
 
 # %%
+from bigmodel_lib.widgets import EfficiencyLab
+
 EfficiencyLab(precision="int8")
 
 # %% [markdown]

@@ -23,39 +23,13 @@
 # **It takes** an hour and a half to read, about half a minute to run on two cores, and under 1.2 GB of memory.
 
 # %%
-import math
-import tempfile
-import time
-from collections import Counter
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
-from IPython.display import Markdown, display
 
 from bigmodel_lib import plots
-from bigmodel_lib.attacks import fgsm, pgd, random_near
-from bigmodel_lib.cached.robust import RobustCNN
-from bigmodel_lib.cached.scaling import OwnScaling, OwnScalingOnGPU
-from bigmodel_lib.cached.vision import RecogniserCNN
-from bigmodel_lib.chapters import chapter_names, executed_cells
 from bigmodel_lib.claims import claim
-from bigmodel_lib.data.digits import load_digits
-from bigmodel_lib.data.text import compressed_bits, language_reference
-from bigmodel_lib.device import by_device, pick_device, seed_everything
-from bigmodel_lib.isoflop import fit_loss, fit_valley, predicted
-from bigmodel_lib.metrics import fit_temperature, reliability
-from bigmodel_lib.models.cnn import DigitCNN
-from bigmodel_lib.models.sampling import Sampler
-from bigmodel_lib.models.transformer import GPT, GPTConfig
-from bigmodel_lib.report_card import as_markdown, checked
-from bigmodel_lib.scaling import LAWS, frontier_through
-from bigmodel_lib.train_gpt import PLANS, Plan, Project
-from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings
-from bigmodel_lib.training.text import TextRun, TextSettings
-from bigmodel_lib.widgets import AdversarialLab
+from bigmodel_lib.device import seed_everything
 
 seed_everything(0)
 torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
@@ -66,6 +40,13 @@ torch.set_num_threads(1)  # small networks: a second thread costs more than it b
 # The article sums up: large models have achieved much in language, vision and speech. A summary can repeat what was said, or report what was measured. Every claim of this collection printed its statement, its value and the range that would make it true. The next cell reads these lines out of the saved notebooks. Nothing is typed in, so nothing here can be out of date.
 
 # %%
+from collections import Counter
+
+from IPython.display import Markdown, display
+
+from bigmodel_lib.chapters import chapter_names, executed_cells
+from bigmodel_lib.report_card import as_markdown, checked
+
 LATER = ("08_summary.ipynb", "09_questions.ipynb")  # not yet run when this chapter runs
 claims = checked(executed_cells(but=LATER))
 by_chapter = Counter(one.section.notebook for one in claims)
@@ -135,6 +116,10 @@ display(Markdown(as_markdown(one for one in claims if one.section.number == "4.3
 # A **budget** is a number of FLOPs, the additions and products of a training. It buys a large model and little text, or a small one and much. For each of four budgets, GPTs of several sizes were trained from scratch, each on as many bytes as the budget left it. `make models NAME=own_scaling` trains all of them anew; the file keeps one row a run: size $N$, bytes read $D$, budget $C$, and the loss $L$ on held-out text.
 
 # %%
+from bigmodel_lib.cached.scaling import OwnScaling
+from bigmodel_lib.isoflop import fit_valley
+from bigmodel_lib.scaling import LAWS, frontier_through
+
 series = OwnScaling()
 table = series.load()
 beyond = series.settings["beyond"]["FLOPs"]
@@ -210,6 +195,9 @@ claim("by how much a falls when embeddings are counted", frontier.a - counted.a,
 # Then the law must say what a larger budget will bring, **with an interval** meant to hold nine of ten new runs. For it the runs are drawn again with replacement, the law is fitted anew, and the spread of single runs is added (a *bootstrap*).
 
 # %%
+from bigmodel_lib.cached.scaling import OwnScalingOnGPU
+from bigmodel_lib.isoflop import fit_loss, predicted
+
 law = fit_loss(N, D, L)
 print(f"E = {law.E:.2f}, α = {law.alpha:.2f}, β = {law.beta:.2f}")
 at = (new[0]["N"], new[0]["bytes"])
@@ -276,6 +264,14 @@ print(
 # **Projected gradient descent** (PGD, Madry et al. 2018) takes many small steps, each brought back to within $\varepsilon$.
 
 # %%
+import torch.nn.functional as F
+
+from bigmodel_lib.attacks import fgsm, pgd, random_near
+from bigmodel_lib.cached.robust import RobustCNN
+from bigmodel_lib.cached.vision import RecogniserCNN
+from bigmodel_lib.data.digits import load_digits
+from bigmodel_lib.widgets import AdversarialLab
+
 test, draw = load_digits(split="test"), torch.Generator().manual_seed(0)
 (standard, facts), (hardened, hard_facts) = RecogniserCNN().load(), RobustCNN().load()
 image, label = test.images[:1], test.labels[:1]
@@ -365,6 +361,12 @@ AdversarialLab(epsilon=0.12)
 # A classifier that says 90 % should be right in nine of ten cases (section 3.2). Temperature scaling repairs that, on inputs like those of the training. And on others? We turn the held-out digits, and compare three answers: one network; the same with its temperature fitted on clean digits; and the mean of five networks (a **deep ensemble**, Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
 # %%
+import math
+
+from bigmodel_lib.metrics import fit_temperature, reliability
+from bigmodel_lib.models.cnn import DigitCNN
+from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings
+
 train_set = load_digits(split="train")
 
 
@@ -487,6 +489,10 @@ claim("the ensemble's error at 30 degrees over clean", error / clean["ensemble o
 # **Predict:** how often must a code stand in a text of 60,000 characters to be known by heart?
 
 # %%
+from bigmodel_lib.data.text import language_reference
+from bigmodel_lib.models.transformer import GPT, GPTConfig
+from bigmodel_lib.training.text import TextRun, TextSettings
+
 COPIES = (0, 1, 4, 16, 64)
 codes = torch.randperm(1000, generator=draw)[: 2 * len(COPIES)].tolist()
 names = ("Ada", "Bo", "Cem", "Dee", "Eli", "Fay", "Gus", "Hao", "Ida", "Jo")
@@ -551,6 +557,9 @@ claim("what 64 copies add to none, bits", mean[64] - mean[0], low=4)
 #
 # The article's other challenge. A laptop cannot weigh a data centre, but the method is the same: CPU time, times power, times what the building adds (for a laptop, nothing). Power is **stated, not measured**: replace it by what your machine draws.
 
+# %%
+import time
+
 # %% tags=["machine"]
 WATTS = 15  # a laptop with one core at work: an assumption, yours may differ
 start = time.process_time()
@@ -586,6 +595,14 @@ print(f"answers that cost as much as the training: {facts.seconds * WATTS / joul
 # The folder `my_gpt` then holds the plan, the tokeniser and the last checkpoint. Interrupt the training whenever you like, or switch the machine off: the first command goes on where the checkpoint was, to the very weights that it would have reached undisturbed. Here it happens in cells, with a plan that takes seconds.
 
 # %%
+import tempfile
+from pathlib import Path
+
+from bigmodel_lib.data.text import compressed_bits
+from bigmodel_lib.device import by_device, pick_device
+from bigmodel_lib.models.sampling import Sampler
+from bigmodel_lib.train_gpt import PLANS, Plan, Project
+
 place = tempfile.TemporaryDirectory()
 folder = Path(place.name) / "my_gpt"
 plan = Plan(V=384, T=64, L=2, D=48, H=3, steps=120, batch_size=8, save_every=40, warmup=10)

@@ -23,52 +23,12 @@
 # **It takes** an hour to read, less than a minute to run on two cores, and under 1.2 GB of memory.
 
 # %%
-import re
-import shlex
-import tempfile
-from dataclasses import asdict, replace
-from pathlib import Path
-
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
-import torch.nn.functional as F
-from IPython.display import HTML, display
-from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from bigmodel_lib import gallery, plots, widgets
-from bigmodel_lib.accounting import (
-    STAGES,
-    Step,
-    measured_peak,
-    numbers_sent,
-    peak,
-    phases,
-    shard,
-    text_loss,
-)
-from bigmodel_lib.chapters import executed_cells
+from bigmodel_lib import plots
 from bigmodel_lib.claims import claim
-from bigmodel_lib.costs import PUBLISHED, misses
-from bigmodel_lib.counting import count_parameters, forward_flops, training_memory
-from bigmodel_lib.data.digits import load_digits, shrink
-from bigmodel_lib.data.text import language_reference, split_paragraphs
 from bigmodel_lib.device import seed_everything
-from bigmodel_lib.distributed import examples_folder
-from bigmodel_lib.distributed.journal import attempts, held, read_journal
-from bigmodel_lib.distributed.launch import launch, torchrun
-from bigmodel_lib.distributed.options import Options
-from bigmodel_lib.distributed.train import train
-from bigmodel_lib.distributed.worker import Worker
-from bigmodel_lib.models.cnn import DigitCNN
-from bigmodel_lib.models.random_features import least_squares, random_relu
-from bigmodel_lib.models.sequence import make_classifier
-from bigmodel_lib.models.transformer import GPT, GPT3_175B, GPTConfig
-from bigmodel_lib.training.checkpoint import load_tensors
-from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings, StreamRun
-from bigmodel_lib.widgets import ResourceCalculator
 
 seed_everything(0)
 torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
@@ -79,6 +39,18 @@ torch.set_num_threads(1)  # small networks: a second thread costs more than it b
 # *Is a large model something else than deep learning?* The article answers: it is one form of it, and deep learning has small models, too. If that is so, there must be a path from the smallest model to a large one on which each step is small. Here it is, a line of code a model. (*GRU* and *Transformer* read a digit as a sequence of 28 rows; `N` is the number of parameters that they are to have.)
 
 # %%
+import torch.nn.functional as F
+from torch import nn
+
+from bigmodel_lib.data.digits import load_digits, shrink
+from bigmodel_lib.data.text import language_reference, split_paragraphs
+from bigmodel_lib.distributed.train import train
+from bigmodel_lib.models.cnn import DigitCNN
+from bigmodel_lib.models.random_features import least_squares, random_relu
+from bigmodel_lib.models.sequence import make_classifier
+from bigmodel_lib.models.transformer import GPT, GPT3_175B, GPTConfig
+from bigmodel_lib.training.classifier import ClassifierRun, ClassifierSettings, StreamRun
+
 MODELS = {
     "linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)),
     "one hidden layer": lambda: nn.Sequential(
@@ -289,6 +261,10 @@ claim("a tenth at random: the same", gain[1], 0.75, 1.15)
 # A step's memory rises and falls: `phases` follows it. "loss" is the turning point from forward to backward; in "last block" and "first block" backward has come there; "embedding" is its end; "update" is the optimiser's.
 
 # %%
+from dataclasses import asdict, replace
+
+from bigmodel_lib.accounting import Step, measured_peak, peak, phases
+
 config = GPTConfig(V=256, T=64, L=6, D=128, H=4)
 step = Step(config, B=16)
 MB = 1e6
@@ -365,6 +341,12 @@ claim("both together over recompute alone", both, high=0.9)
 # Accumulation and recomputation claim to change nothing but the order of work. The mean over a batch is the mean of its equal pieces' means, and a block computed twice gives the same numbers. In float64, where rounding is small:
 
 # %%
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from bigmodel_lib.accounting import text_loss
+from bigmodel_lib.counting import forward_flops
+
 small = GPTConfig(V=61, T=32, L=3, D=48, H=3)
 windows = torch.randint(small.V, (8, small.T + 1))
 
@@ -427,6 +409,9 @@ claim("its peak over that of float32", measured["bfloat16"] / measured["plain"],
 # ZeRO's own example: 7.5 billion parameters, mixed precision, 64 workers. **Predict:** which stages fit a device of 32 GB?
 
 # %%
+from bigmodel_lib.accounting import STAGES, numbers_sent, shard
+from bigmodel_lib.counting import training_memory
+
 N, W = 7_500_000_000, 64
 stages = {}
 for stage, what in STAGES.items():
@@ -447,6 +432,17 @@ claim("GB a worker in stage 3; the paper's figure 1 says 1.9", last, 1.85, 1.95)
 # One script, `bigmodel_lib/distributed/train.py`. Run by python it is the only worker; run by `torchrun`, PyTorch's launcher, it is one of many, whose numbers travel by the library Gloo on CPUs and NCCL on GPUs. First alone, in this notebook: a GPT on the bytes of the language reference, in float64, so that any difference which is more than rounding will stand out.
 
 # %%
+import re
+import tempfile
+from pathlib import Path
+
+from bigmodel_lib.counting import count_parameters
+from bigmodel_lib.distributed.journal import attempts, held, read_journal
+from bigmodel_lib.distributed.launch import launch
+from bigmodel_lib.distributed.options import Options
+from bigmodel_lib.distributed.worker import Worker
+from bigmodel_lib.training.checkpoint import load_tensors
+
 scratch = tempfile.TemporaryDirectory()
 folder = Path(scratch.name)
 alone = Options(folder / "alone", dtype="float64")
@@ -531,6 +527,11 @@ claim("FSDP: a worker's bytes over 32 N", halves, 0.5, 0.52)
 # The script stays; `torchrun` is started on each machine, with an address where its **agents**, the processes that start and watch the workers, find each other. This chapter's tests do a dry run with two agents on one machine, kill a worker of the second, and get the same weights. The line, the same on all machines:
 
 # %%
+import shlex
+
+from bigmodel_lib.distributed import examples_folder
+from bigmodel_lib.distributed.launch import torchrun
+
 line = torchrun(workers=8, machines=2, restarts=3, endpoint="FIRST-MACHINE:29400")
 print(shlex.join(["torchrun", *line[3:], "--strategy=fsdp", "RUN"]).replace(" -", " \\\n    -"))
 print("\nready to adapt:", sorted(path.name for path in examples_folder().iterdir()))
@@ -553,6 +554,11 @@ scratch.cleanup()
 # Do such formulas hold? Three trainings whose cost has been published, each with its own settings put in:
 
 # %%
+import numpy as np
+
+from bigmodel_lib.costs import PUBLISHED, misses
+from bigmodel_lib.widgets import ResourceCalculator
+
 rows = {
     name: {
         "computed over published": ", ".join(
@@ -600,6 +606,11 @@ ResourceCalculator(preset="LLaMA, 65 B")
 # *Where are large models used?* In language, vision, speech and recommendation, says the article. All but the last have demonstrations in this collection that you can take into your hands. The gallery is made from the executed chapters: each picture is what the widget showed when its chapter was last run. Follow a picture to the section where it lives.
 
 # %%
+from IPython.display import HTML, display
+
+from bigmodel_lib import gallery, widgets
+from bigmodel_lib.chapters import executed_cells
+
 HERE = "09_questions.ipynb"
 shown = gallery.stills(executed_cells(but=[HERE]), set(widgets.__all__) - {"ResourceCalculator"})
 display(HTML(gallery.page(shown)))

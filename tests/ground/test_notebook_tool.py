@@ -253,6 +253,14 @@ def test_pictures_get_256_colours_that_look_the_same_and_only_once():
     assert tool.lean_png(lean) == lean
 
 
+def test_printed_lines_become_one_output_but_stay_before_and_behind_a_display():
+    there, back = stream("low\n"), stream("high\n")
+    assert cleaned(there, display(text="1"), back) == [there, display(text="1"), back]
+    assert cleaned(there, back, stream("!", "stderr"), there) == [
+        stream("low\nhigh\n"), stream("!\n", "stderr"), there
+    ]  # fmt: skip
+
+
 def test_a_widget_without_a_still_goes():
     assert cleaned(display(view={"model_id": "1"}, text="HBox()"), display(text="3")) == [
         display(text="3")
