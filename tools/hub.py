@@ -6,6 +6,7 @@ Needs the extra `hub` and the proxy: make setup, make proxy.
 
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "classroom" / "jupyterhub_config.py"
 PASSWORD, TEACHER_PASSWORD = "for-students-only", "for-teachers-only-and-therefore-longer"
 PATIENCE = 240.0  # seconds
+PORTS = range(20_000, 32_000)  # Linux hands out 32768 and up, others 49152 and up
 
 
 class Stop(Exception):
@@ -51,13 +53,14 @@ def _path() -> str:
 def free_ports(count: int) -> int:
     """The first of so many neighbouring ports on 127.0.0.1 that nobody listens to.
 
+    They lie below those that systems hand out to connections: of these, one could be gone by the
+    time a hub, which takes seconds to start, wants it.
+
     Raises:
         Stop: none were found in a hundred tries.
     """
     for _ in range(100):
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
+        port = secrets.choice(PORTS)
         if all(map(_is_free, range(port, port + count))):
             return port
     raise Stop(f"found no {count} free ports in a row on 127.0.0.1")
