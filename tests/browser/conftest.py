@@ -1,5 +1,6 @@
 """JupyterLab on a copy of the notebooks, and a browser to look at it."""
 
+import ast
 import json
 import os
 import secrets
@@ -117,6 +118,12 @@ def page(browser):
     page.close()
 
 
+def imports(cells) -> list[str]:
+    """What code cells import, each where it first needs it."""
+    nodes = [node for cell in cells for node in ast.parse(cell.source).body]
+    return [ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 class Reader:
     """Opens notebooks and runs them, as a reader does."""
 
@@ -142,12 +149,13 @@ class Reader:
         nbval runs the whole chapter; here a reader meets its widgets without waiting for it.
         """
         notebook = nbformat.read(self.home / chapter, nbformat.NO_CONVERT)
-        imports, *cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        first, *cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         made = [cell for cell in cells if any(call in cell.source for call in calls)]
         missing = [call for call in calls if not any(call in cell.source for cell in made)]
         if missing:
             pytest.fail(f"need a cell that calls {missing} in {chapter}, found none")
-        notebook.cells = [imports, *made]
+        first.source = "\n".join([first.source, *imports(cells)])
+        notebook.cells = [first, *made]
         path = f"widgets-{Path(chapter).name}"
         nbformat.write(notebook, self.home / path)
         self.open(path)
