@@ -11,6 +11,7 @@ Nothing is written before a notebook has run without an error.
 """
 
 import argparse
+import ast
 import base64
 import hashlib
 import io
@@ -249,11 +250,7 @@ def execute(pair: Pair, notebook: NotebookNode, timeout: float = CELL_TIMEOUT) -
     """
     folder = {"metadata": {"path": str(pair.notebook.parent)}}
     client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_name="python3",
-        resources=folder,
-        record_timing=False,
+        notebook, timeout=timeout, kernel_name="python3", resources=folder, record_timing=False
     )
     start = time.perf_counter()
     with PeakMemory() as memory:
@@ -265,6 +262,13 @@ def execute(pair: Pair, notebook: NotebookNode, timeout: float = CELL_TIMEOUT) -
     print(f"{pair.name}: executed in {seconds:.1f} s, peak {memory.peak / 2**20:.0f} MiB")
     notebook.metadata.setdefault("kernelspec", NotebookNode(KERNEL))
     notebook.metadata["bigmodel"] = NotebookNode(executed=code_hash(notebook))
+
+
+def imports_of(cell: NotebookNode) -> str:
+    """What a code cell imports: these statements alone."""
+    nodes = ast.parse(cell.source).body
+    found = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n".join(map(ast.unparse, found))
 
 
 # --- 3. clean --------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import multiprocessing
 import time
 from functools import partial
 
+import chapters
 import data_parallel
 import explorers
 import gan
@@ -243,3 +244,15 @@ def test_a_worker_of_the_data_parallel_benchmark_writes_its_seconds(tmp_path, mo
     sizes = {"width": 8, "layers": 1, "batch_size": 2, "length": 4, "heads": 2}
     data_parallel.work(sizes, 2, torch.get_num_threads(), tmp_path)
     assert float((tmp_path / "rank-0").read_text()) > 0
+
+
+def test_what_a_chapter_imports_counts_as_overhead_and_what_its_cells_do_does_not(tmp_path):
+    folder = tmp_path / "notebooks"
+    (folder / "src").mkdir(parents=True)
+    (folder / "slow.py").write_text("import time\n\ntime.sleep(1.5)\n")
+    cells = "# %%\nprint(1)\n\n# %%\nimport time\n\nimport slow\n\ntime.sleep(1.0)\n"
+    (folder / "src" / "x.py").write_text(cells)
+    found = chapters.measure(chapters.Pair(tmp_path, "x"))
+    assert found["overhead"] >= 1.5  # lower bounds, which no busy machine breaks
+    assert found["seconds"] - found["overhead"] >= 1.0
+    assert found["MB"] > 10

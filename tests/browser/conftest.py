@@ -1,6 +1,5 @@
 """JupyterLab on a copy of the notebooks, and a browser to look at it."""
 
-import ast
 import json
 import os
 import secrets
@@ -15,6 +14,8 @@ import nbformat
 import psutil
 import pytest
 from playwright.sync_api import expect, sync_playwright
+
+from tools.notebooks import imports_of
 
 MINUTE = 60_000  # milliseconds
 ROOT = Path(__file__).parents[2]
@@ -118,12 +119,6 @@ def page(browser):
     page.close()
 
 
-def imports(cells) -> list[str]:
-    """What code cells import, each where it first needs it."""
-    nodes = [node for cell in cells for node in ast.parse(cell.source).body]
-    return [ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-
-
 class Reader:
     """Opens notebooks and runs them, as a reader does."""
 
@@ -154,7 +149,7 @@ class Reader:
         missing = [call for call in calls if not any(call in cell.source for cell in made)]
         if missing:
             pytest.fail(f"need a cell that calls {missing} in {chapter}, found none")
-        first.source = "\n".join([first.source, *imports(cells)])
+        first.source = "\n".join([first.source, *map(imports_of, cells)])
         notebook.cells = [first, *made]
         path = f"widgets-{Path(chapter).name}"
         nbformat.write(notebook, self.home / path)

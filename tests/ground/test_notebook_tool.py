@@ -253,6 +253,12 @@ def test_pictures_get_256_colours_that_look_the_same_and_only_once():
     assert tool.lean_png(lean) == lean
 
 
+def test_what_a_cell_imports_is_told_apart_from_what_it_does():
+    source = "import os\nfrom a.b import (\n    c,\n    d as e,\n)\n\n\ndef f():\n    import late\n"
+    assert tool.imports_of(new_code_cell(source)) == "import os\nfrom a.b import c, d as e"
+    assert tool.imports_of(new_code_cell("print('import os')")) == ""
+
+
 def test_printed_lines_become_one_output_but_stay_before_and_behind_a_display():
     there, back = stream("low\n"), stream("high\n")
     assert cleaned(there, display(text="1"), back) == [there, display(text="1"), back]
